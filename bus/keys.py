@@ -1,0 +1,123 @@
+"""Every Redis name of candlebus, its type and its life; spelled here and nowhere else."""
+
+from typing import Final
+
+PREFIX: Final = "candlebus:"
+
+#: RQ queue of an exchange's fetch jobs, without RQ's own prefix.
+QUEUE_PREFIX: Final = "fetch."
+
+CONTRACTS_TTL_MS: Final = 3_600_000
+#: A clock offset is re-measured at least this often.
+CLOCK_TTL_MS: Final = 300_000
+#: A request's record and its list of entries live this long after it ended.
+REQUEST_TTL_MS: Final = 3_600_000
+#: A stream's entries are kept at least this long.
+STREAM_KEEP_MS: Final = 3_600_000
+#: Publishers wait at this many entries of a stream; at 69 kB for the largest page about 700 MB.
+STREAM_HIGH_WATER: Final = 10_000
+#: Aligned streams are trimmed to about this many entries.
+ALIGNED_MAX_ENTRIES: Final = 10_000
+DEAD_MAX_ENTRIES: Final = 1_000
+#: Prefix of the consumer groups that hold back trimming.
+ALIGN_GROUP_PREFIX: Final = "align:"
+
+
+def queue(exchange: str) -> str:
+    """Name of the RQ queue of an exchange's jobs (RQ stores it as ``rq:queue:<name>``)."""
+    return f"{QUEUE_PREFIX}{exchange}"
+
+
+def candles(exchange: str, timeframe: str, symbol: str) -> str:
+    """Stream of candle batches of one series. Kept at least an hour and until every ``align:*`` group has read."""
+    return f"{PREFIX}candles:{exchange}:{timeframe}:{symbol}"
+
+
+def streams() -> str:
+    """Set of the candle streams that exist. No TTL."""
+    return f"{PREFIX}streams"
+
+
+def sequence(stream: str) -> str:
+    """String: sequence number of the last entry of a stream. Lives as long as the stream."""
+    return f"{PREFIX}seq:{stream}"
+
+
+def aligned(group: str) -> str:
+    """Stream of aligned batches of a group; entry ids ``<last open time>-1``. Removed with the group."""
+    return f"{PREFIX}aligned:{group}"
+
+
+def align_consumer_group(group: str) -> str:
+    """Consumer group through which an alignment group reads candle streams."""
+    return f"{ALIGN_GROUP_PREFIX}{group}"
+
+
+def dead(stream: str) -> str:
+    """Stream of entries set aside from ``stream``. Bounded by count."""
+    return f"{PREFIX}dead:{stream}"
+
+
+def contracts(exchange: str) -> str:
+    """String: contract map. TTL one hour."""
+    return f"{PREFIX}contracts:{exchange}"
+
+
+def contracts_last_good(exchange: str) -> str:
+    """String: last contract map that the exchange served. No TTL; one per exchange."""
+    return f"{PREFIX}contracts-last:{exchange}"
+
+
+def clock(exchange: str) -> str:
+    """String: offset to the exchange's clock as an interval. TTL five minutes."""
+    return f"{PREFIX}clock:{exchange}"
+
+
+def load_lease(key: str) -> str:
+    """String: who loads the value of a cache key now. TTL seconds."""
+    return f"{PREFIX}loading:{key}"
+
+
+def limit(exchange: str, egress: str) -> str:
+    """String: when the next request may leave, µs on the server's clock. TTL seconds."""
+    return f"{PREFIX}limit:{exchange}:{egress}"
+
+
+def pause(exchange: str, egress: str) -> str:
+    """String: why nobody asks this exchange from this address now. TTL is the pause."""
+    return f"{PREFIX}pause:{exchange}:{egress}"
+
+
+def request(request_id: str) -> str:
+    """Hash: state, attempt, lease, checkpoint, counts and error of a request. TTL one hour after it ended."""
+    return f"{PREFIX}request:{request_id}"
+
+
+def pages(request_id: str) -> str:
+    """List of ``<stream> <entry id>``, a line a page. Lives as the request."""
+    return f"{PREFIX}pages:{request_id}"
+
+
+def open_requests(exchange: str) -> str:
+    """Sorted set: unfinished requests by when somebody must look after them, ms. No TTL; empties itself."""
+    return f"{PREFIX}open:{exchange}"
+
+
+def groups() -> str:
+    """Set of the names of alignment groups. No TTL."""
+    return f"{PREFIX}groups"
+
+
+def group(name: str) -> str:
+    """String: definition of an alignment group. Until removed."""
+    return f"{PREFIX}group:{name}"
+
+
+def group_state(name: str) -> str:
+    """String: what an alignment group has read and not yet written. Until removed."""
+    return f"{PREFIX}group-state:{name}"
+
+
+def group_lease(name: str) -> str:
+    """Hash: which aligner owns a group, until when, under which fence. Until removed."""
+    return f"{PREFIX}group-lease:{name}"

@@ -1,0 +1,282 @@
+"""The messages that cross the bus: frozen, versioned, in ms UTC and float64."""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from bus.errors import RequestError, SeriesError, SpanError
+from bus.timeframes import timeframe
+
+VolumeUnit = Literal["base", "contracts", "unknown"]
+GapReason = Literal["no_trades", "before_listing", "beyond_history", "unavailable"]
+
+#: Gaps that are no loss: nothing traded, or nothing was listed yet.
+HARMLESS_GAPS: Final = frozenset({"no_trades", "before_listing"})
+
+MAX_LIMIT: Final = 10_000_000
+MAX_CANDLES_PER_BATCH: Final = 5_000
+MAX_NAME_LENGTH: Final = 64
+_EXCHANGE = re.compile(r"[a-z0-9_]{1,32}")
+_SYMBOL = re.compile(r"[A-Za-z0-9._-]{1,32}/[A-Za-z0-9._-]{1,16}(:[A-Za-z0-9._-]{1,32})?")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Candle(NamedTuple):
+    """One closed candle.
+
+    Attributes:
+        open_time: First instant of the candle, ms UTC; its identity within a series.
+        volume: In the unit that the batch names, the base coin on native venues.
+    """
+
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Gap(NamedTuple):
+    """Open times in ``[from_ms, to_ms)`` for which the exchange served no candle, and why."""
+
+    from_ms: int
+    to_ms: int
+    reason: GapReason
+
+
+class Series(msgspec.Struct, frozen=True, order=True):
+    """One contract on one exchange, written ``EXCHANGE:SYMBOL``.
+
+    Attributes:
+        exchange: Name of the exchange, such as ``bingx``.
+        symbol: ccxt's unified symbol of the perpetual, such as ``BTC/USDT:USDT``.
+    """
+
+    exchange: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Series":
+        """The series that ``text`` names, split at its first colon.
+
+        Raises:
+            SeriesError: The text is no perpetual's; the message says what to write instead.
+        """
+        exchange, colon, symbol = text.partition(":")
+        if not colon or not _EXCHANGE.fullmatch(exchange) or not _SYMBOL.fullmatch(symbol):
+            raise SeriesError(
+                f"{text[:80]!r} is not a series; write EXCHANGE:BASE/QUOTE:SETTLE, such as bingx:BTC/USDT:USDT"
+            )
+        if ":" not in symbol:
+            quote = symbol.partition("/")[2]
+            raise SeriesError(f"{text} is spot; the perpetual is {text}:{quote}")
+        return cls(exchange, symbol)
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who asks for which candles: the keyword arguments of the wire function ``candlebus.fetch_candles``.
+
+    Attributes:
+        request_id: Chosen by the caller, ``[A-Za-z0-9_-]{1,64}``.
+        since: First instant, ms, inclusive, rounded up to the grid; excludes ``limit``.
+        until: First instant after the span, ms, exclusive, rounded up to the grid; the last closed candle
+            bounds it by the exchange's time.
+        limit: How many timeframe slots to count back from ``until``; excludes ``since``.
+    """
+
+    request_id: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    since: int | None = None
+    until: int | None = None
+    limit: int | None = None
+
+    @property
+    def series(self) -> Series:
+        """The series asked for."""
+        return Series(self.exchange, self.symbol)
+
+    def check(self) -> None:
+        """Refuse what no worker could answer.
+
+        Raises:
+            RequestError: Its subclass names the argument that is wrong, with its value.
+        """
+        if not _NAME.fullmatch(self.request_id):
+            raise RequestError(f"request id {self.request_id[:80]!r} is not of [A-Za-z0-9_-]{{1,64}}")
+        Series.parse(str(self.series))
+        timeframe(self.timeframe)
+        check_span(self.since, self.until, self.limit)
+
+
+def check_span(since_ms: int | None, until_ms: int | None, limit: int | None) -> None:
+    """Refuse spans that are empty, unbounded or ambiguous.
+
+    Raises:
+        SpanError: The message holds the values.
+    """
+    if (since_ms is None) == (limit is None):
+        raise SpanError(
+            "say how much: either a limit or a since" if limit is None else "limit and since exclude each other"
+        )
+    if limit is not None and not 0 < limit <= MAX_LIMIT:
+        raise SpanError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
+    for name, instant_ms in (("since", since_ms), ("until", until_ms)):
+        if instant_ms is not None and not 0 <= instant_ms < 2**53:
+            raise SpanError(f"{name} {instant_ms} is no time in ms since 1970")
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise SpanError(f"since {since_ms} is not before until {until_ms}")
+
+
+def check_group_name(name: str) -> None:
+    """Refuse names that would not be one part of a key.
+
+    Raises:
+        SeriesError: The name is not of ``[A-Za-z0-9_-]{1,64}``.
+    """
+    if not _NAME.fullmatch(name):
+        raise SeriesError(f"group name {name[:80]!r} is not of [A-Za-z0-9_-]{{1,64}}")
+
+
+class CandleBatch(msgspec.Struct, frozen=True, kw_only=True, tag="candles.v1", tag_field="type"):
+    """One page of a request: consecutive closed candles of one series, in one stream entry.
+
+    Attributes:
+        page: Number of the page within its request, from 0.
+        version: Exchange time of the fetch, ms; of two candles with one open time the greater version holds.
+        since: First instant that this batch settles, ms, inclusive.
+        until: First instant that it does not settle, ms, exclusive; never past the last closed candle.
+        n: Number of candles; 0 where the span holds none.
+        t: Open times, int64 little-endian ms, strictly rising.
+        o, h, l, c, v: Columns of float64 little-endian.
+        gaps: The open times of the span without a candle, with reasons.
+    """
+
+    exchange: str
+    symbol: str
+    timeframe: str
+    request_id: str
+    page: int
+    version: int
+    since: int
+    until: int
+    volume_unit: VolumeUnit
+    n: int
+    t: bytes
+    o: bytes
+    h: bytes
+    l: bytes  # noqa: E741 - the wire name of the lows
+    c: bytes
+    v: bytes
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def series(self) -> Series:
+        """The series whose candles these are."""
+        return Series(self.exchange, self.symbol)
+
+
+class AlignedSource(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns of one source of an aligned batch; encoded as in :class:`CandleBatch`."""
+
+    t: bytes
+    o: bytes
+    h: bytes
+    l: bytes  # noqa: E741 - the wire name of the lows
+    c: bytes
+    v: bytes
+
+
+class AlignedBatch(msgspec.Struct, frozen=True, kw_only=True, tag="aligned.v1", tag_field="type"):
+    """Rows that share a point in time: one candle of every source, in one stream entry.
+
+    Attributes:
+        group: Name of the alignment group.
+        sources: Series as ``EXCHANGE:SYMBOL`` → its columns, one value a row.
+        n: Number of rows; at least 1.
+        t: Earliest open time of each row, int64 little-endian ms, strictly rising.
+        spread: Latest minus earliest open time of each row, int64 little-endian ms.
+    """
+
+    group: str
+    timeframe: str
+    sources: dict[str, AlignedSource]
+    n: int
+    t: bytes
+    spread: bytes
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange's listing behind a symbol.
+
+    Attributes:
+        symbol: ccxt's unified symbol.
+        native_id: The exchange's own name of it.
+        multiplier: Base coins per lot, where volumes come in lots; 1 where they come in base coins.
+        multiplier_decimals: Decimals to which a converted volume is rounded.
+        listed_ms: Instant of listing, ms; None where the exchange does not say.
+        is_open: Whether it can be traded now.
+    """
+
+    symbol: str
+    native_id: str
+    multiplier: float = 1.0
+    multiplier_decimals: int = 0
+    listed_ms: int | None = None
+    is_open: bool = True
+
+
+class ContractMap(msgspec.Struct, frozen=True, kw_only=True, tag="contracts.v1", tag_field="type"):
+    """All perpetuals of an exchange by symbol.
+
+    Attributes:
+        fetched_ms: When the exchange served it, ms on the server's clock; 0 for the fallback.
+        source: ``exchange`` or ``fallback``.
+    """
+
+    exchange: str
+    fetched_ms: int
+    contracts: dict[str, Contract]
+    source: Literal["exchange", "fallback"] = "exchange"
+
+
+class ClockOffset(msgspec.Struct, frozen=True, kw_only=True, tag="clock.v1", tag_field="type"):
+    """Exchange time minus the server's time, as an interval that holds the truth, ms.
+
+    Attributes:
+        measured_ms: When it was measured, ms on the server's clock.
+    """
+
+    low_ms: int
+    high_ms: int
+    measured_ms: int
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, tag="group.v1", tag_field="type"):
+    """An alignment group: which series make a row, from when on, how far apart.
+
+    Attributes:
+        start_ms: First open time that may stand in a row; rows begin once every source is settled from here.
+        tolerance_ms: Greatest distance of the open times of one row, inclusive; clamped below half the timeframe.
+    """
+
+    name: str
+    series: tuple[str, ...]
+    timeframe: str
+    start_ms: int
+    tolerance_ms: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="dead.v1", tag_field="type"):
+    """An entry set aside, unchanged, with the reason."""
+
+    stream: str
+    entry_id: str
+    reason: str
+    body: bytes

@@ -1,0 +1,1 @@
+"""Ask for candles: enqueue, follow, collect, cancel. Never imports workers."""

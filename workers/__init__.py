@@ -1,0 +1,1 @@
+"""Answer requests for candles, and align them. Never imports producers."""
