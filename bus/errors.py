@@ -15,6 +15,7 @@ CandleBusError
 │   ├── MalformedPage         an answer that cannot be believed: retried
 │   ├── ClockRejected         the exchange finds our clock wrong: measured anew, retried
 │   ├── RateLimited           refused for the rate: all workers of the exchange pause
+│   │   └── Paused            not asked, because such a pause holds
 │   └── AccessRefused         this address may not ask: never retried
 ├── BusError                  the bus stands in the way (exit code 1)
 │   ├── BusUnavailable        no server, or it does not answer
@@ -109,6 +110,10 @@ class ClockRejected(ExchangeError):
 
 class RateLimited(ExchangeError):
     """Refused for the rate; nobody asks this exchange for ``pause_ms``."""
+
+
+class Paused(RateLimited):
+    """The exchange was not asked, because it had refused and the pause still holds."""
 
 
 class AccessRefused(ExchangeError):

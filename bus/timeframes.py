@@ -6,6 +6,8 @@ import msgspec
 
 from bus.errors import UnsupportedTimeframe
 
+#: A candle counts as closed this long after its end: exchanges still book late trades.
+SETTLE_MS: Final = 2_000
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 60 * _MINUTE_MS
 

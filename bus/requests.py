@@ -1,0 +1,203 @@
+"""The book of requests: accepted, claimed, checkpointed, ended; the truth about them, whatever RQ says."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+from redis import Redis
+
+from bus import keys
+from bus.errors import CandleBusError, Fenced, RequestConflict, from_record, to_record
+from bus.messages import FetchRequest
+from bus.scripts import Argument, Script
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+ENDED: Final = frozenset({"done", "failed", "cancelled"})
+
+#: A claim lasts this long unless renewed; a dead worker's request is put back after it.
+LEASE_MS: Final = 15_000
+#: A queued request is looked after this often, should its job be lost.
+QUEUED_GRACE_MS: Final = 10_000
+#: So many attempts in a row may end without a page before the request fails.
+MAX_STALLS: Final = 5
+_MOST_OVERDUE: Final = 100
+
+
+class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request stands.
+
+    Attributes:
+        turn: Number of the turn that runs or comes next, from 1.
+        attempt: Fence of the last claim.
+        since: First instant of the span, ms, inclusive; None before the first turn.
+        until: First instant after it, ms, exclusive; None before the first turn.
+        next_ms: Checkpoint: every open time before it is published or named as a gap.
+        gap_slots: Open times without a candle so far.
+        requests: What was asked of the exchange, retries and confirmations included.
+        refusals: How often the exchange refused for the rate.
+        long_decimals: Numbers that came with more digits than float64 keeps.
+    """
+
+    request: FetchRequest
+    state: State
+    turn: int
+    attempt: int
+    since: int | None = None
+    until: int | None = None
+    next_ms: int | None = None
+    pages: int = 0
+    candles: int = 0
+    gap_slots: int = 0
+    requests: int = 0
+    refusals: int = 0
+    long_decimals: int = 0
+    worker: str = ""
+    lease_until: int = 0
+    created_ms: int = 0
+    ended_ms: int | None = None
+    failure: dict[str, Any] | None = None
+
+    @property
+    def error(self) -> CandleBusError | None:
+        """Why the request failed; None unless it did."""
+        return from_record(self.failure) if self.failure else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ENDED
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right to run one turn of a request."""
+
+    request_id: str
+    exchange: str
+    attempt: int
+
+
+class RequestBook:
+    """Every request's record on the server."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._accept = Script(redis, "accept")
+        self._claim = Script(redis, "claim")
+        self._step = Script(redis, "step")
+        self._cancel = Script(redis, "cancel")
+        self._overdue = Script(redis, "overdue")
+
+    def accept(self, request: FetchRequest) -> tuple[bool, int]:
+        """Enter the request; whether its job must be enqueued, and for which turn.
+
+        A request that is live or done with the same arguments is found, not repeated; one that failed or was
+        cancelled goes on from its checkpoint.
+
+        Raises:
+            RequestConflict: The id is live with other arguments.
+        """
+        request_id = request.request_id
+        where = _where(request_id, request.exchange)
+        what, detail = self._accept(where, [request_id, arguments(request), QUEUED_GRACE_MS])
+        if what == b"conflict":
+            raise RequestConflict(f"request id {request_id} is in use for {detail.decode()}")
+        return what != b"known", int(detail)
+
+    def claim(self, request: FetchRequest, turn: int, worker: str) -> Claim | str:
+        """Begin a turn, or the reason why not: ``busy``, ``stale``, ``ended`` or ``conflict``.
+
+        Args:
+            turn: The turn that the job is for; 0 when it does not say.
+        """
+        args: list[Argument] = [
+            request.request_id,
+            arguments(request),
+            turn,
+            worker,
+            LEASE_MS,
+            MAX_STALLS,
+            keys.REQUEST_TTL_MS,
+        ]
+        what, detail = self._claim(_where(request.request_id, request.exchange), args)
+        if what == b"claimed":
+            return Claim(request.request_id, request.exchange, int(detail))
+        return str(what.decode())
+
+    def fix_span(self, claim: Claim, since_ms: int, until_ms: int) -> None:
+        """Say which span ``[since_ms, until_ms)`` the request covers; the first turn's word stands."""
+        self._change(claim, "span", since_ms, until_ms)
+
+    def renew(self, claim: Claim) -> None:
+        """Hold the claim for another lease."""
+        self._change(claim, "renew", LEASE_MS)
+
+    def release(self, claim: Claim, *, blameless: bool = False) -> int:
+        """End the turn; the number of the next one.
+
+        Args:
+            blameless: The turn was cut short by a pause or a shutdown, which counts as no stall.
+        """
+        return self._change(claim, "release", QUEUED_GRACE_MS, int(blameless))
+
+    def finish(self, claim: Claim) -> bool:
+        """End the request as done; False when the checkpoint has not reached the end."""
+        return self._change(claim, "done") >= 0
+
+    def fail(self, claim: Claim, error: CandleBusError) -> None:
+        """End the request with the reason."""
+        self._change(claim, "failed", msgspec.json.encode(to_record(error)))
+
+    def _change(self, claim: Claim, what: str, first: bytes | int = 0, second: int = 0) -> int:
+        args: list[Argument] = [claim.request_id, claim.attempt, what, first, second, keys.REQUEST_TTL_MS]
+        outcome, detail = self._step(_where(claim.request_id, claim.exchange), args)
+        if outcome in (b"fenced", b"cancelled"):
+            raise Fenced(f"request {claim.request_id} is {outcome.decode()} for attempt {claim.attempt}")
+        return -1 if outcome == b"short" else int(detail)
+
+    def count_refusal(self, request_id: str) -> None:
+        """Note that the exchange refused this request for the rate."""
+        self._redis.hincrby(keys.request(request_id), "refusals", 1)
+
+    def cancel(self, request_id: str, exchange: str) -> str:
+        """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
+        return str(self._cancel(_where(request_id, exchange), [request_id, keys.REQUEST_TTL_MS]).decode())
+
+    def overdue(self, exchange: str) -> list[str]:
+        """Ids of unfinished requests of the exchange that nobody looked after in time; each to one caller only."""
+        found = self._overdue([keys.open_requests(exchange)], [QUEUED_GRACE_MS, _MOST_OVERDUE])
+        return [request_id.decode() for request_id in found]
+
+    def status(self, request_id: str) -> RequestStatus | None:
+        """Where the request stands; None when nobody knows it (any more)."""
+        return self.statuses([request_id])[0]
+
+    def statuses(self, request_ids: list[str]) -> list[RequestStatus | None]:
+        """Where the requests stand, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for request_id in request_ids:
+                pipeline.hgetall(keys.request(request_id))
+            return [_status(*found) for found in zip(request_ids, pipeline.execute(), strict=True)]
+
+    def entries(self, request_id: str, start: int = 0) -> list[tuple[str, str]]:
+        """The request's pages from number ``start`` on, in order, as (stream, entry id)."""
+        lines: list[bytes] = self._redis.lrange(keys.pages(request_id), start, -1)  # type: ignore[assignment]
+        return [(stream, entry) for stream, _, entry in (line.decode().rpartition(" ") for line in lines)]
+
+
+def arguments(request: FetchRequest) -> str:
+    """The arguments of a request in one canonical line, by which two askings are compared."""
+    fields = {k: v for k, v in msgspec.structs.asdict(request).items() if k != "request_id" and v is not None}
+    return msgspec.json.encode(fields, order="sorted").decode()
+
+
+def _where(request_id: str, exchange: str) -> list[str]:
+    return [keys.request(request_id), keys.open_requests(exchange), keys.pages(request_id)]
+
+
+def _status(request_id: str, raw: dict[bytes, bytes]) -> RequestStatus | None:
+    if b"state" not in raw:
+        return None
+    fields: dict[str, Any] = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
+    fields["request"] = {"request_id": request_id, **msgspec.json.decode(fields.pop("args"))}
+    if "error" in fields:
+        fields["failure"] = msgspec.json.decode(fields.pop("error"))
+    return msgspec.convert(fields, RequestStatus, strict=False)

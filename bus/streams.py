@@ -1,0 +1,184 @@
+"""Candle and aligned streams: publish a page once, read entries by id, follow a stream as it grows."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from redis import Redis
+
+from bus import keys
+from bus.codec import M, decode, encode
+from bus.errors import DecodeError, EntriesLost, Fenced
+from bus.messages import AlignedBatch, CandleBatch, FetchRequest
+from bus.requests import LEASE_MS, Claim
+from bus.scripts import Argument, Script
+from bus.timeframes import timeframe
+
+#: Below the socket timeout of the connection, so that an idle wait is no error.
+_BLOCK_MS: Final = 2_000
+_READ_COUNT: Final = 50
+
+PublishOutcome = Literal["published", "duplicate", "gap", "full"]
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What became of a page.
+
+    Attributes:
+        outcome: ``gap`` and ``duplicate``: the request's checkpoint is ``checkpoint_ms``, go on from there;
+            ``full``: the stream is at its high-water mark, come back later.
+        entry_id: The page's entry, where it was published.
+    """
+
+    outcome: PublishOutcome
+    entry_id: str = ""
+    checkpoint_ms: int = 0
+
+
+class Publisher:
+    """Appends the pages of requests to candle streams."""
+
+    def __init__(self, redis: Redis, *, high_water: int = keys.STREAM_HIGH_WATER) -> None:
+        self._redis = redis
+        self._publish = Script(redis, "publish")
+        self._high_water = high_water
+
+    def has_room(self, request: FetchRequest) -> bool:
+        """Whether the request's stream is below its high-water mark."""
+        stream = keys.candles(request.exchange, request.timeframe, request.symbol)
+        return int(self._redis.xlen(stream)) < self._high_water
+
+    def publish(self, claim: Claim, batch: CandleBatch, *, requests: int = 0, long_decimals: int = 0) -> Published:
+        """Append the page ``[batch.since, batch.until)`` unless it is there; sending it again is harmless.
+
+        Raises:
+            Fenced: Another attempt holds the request, or it was cancelled.
+        """
+        stream = keys.candles(batch.exchange, batch.timeframe, batch.symbol)
+        names = [
+            stream,
+            keys.sequence(stream),
+            keys.request(claim.request_id),
+            keys.pages(claim.request_id),
+            keys.open_requests(claim.exchange),
+            keys.streams(),
+        ]
+        counts = [batch.n, gap_slots(batch), requests, long_decimals]
+        span = [batch.since, batch.until]
+        args: list[Argument] = [
+            claim.request_id,
+            claim.attempt,
+            *span,
+            encode(batch),
+            LEASE_MS,
+            *counts,
+            self._high_water,
+        ]
+        outcome, detail = self._publish(names, args)
+        if outcome in (b"fenced", b"cancelled"):
+            raise Fenced(f"request {claim.request_id} is {outcome.decode()} for attempt {claim.attempt}")
+        if outcome == b"published":
+            return Published("published", entry_id=detail.decode())
+        return Published(outcome.decode(), checkpoint_ms=int(detail))
+
+
+def gap_slots(batch: CandleBatch) -> int:
+    """How many open times of the batch have no candle."""
+    step_ms = timeframe(batch.timeframe).duration_ms
+    return sum((gap.to_ms - gap.from_ms) // step_ms for gap in batch.gaps)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One stream entry: its id, its number in the stream and its body."""
+
+    entry_id: str
+    number: int
+    body: bytes
+
+    @classmethod
+    def of(cls, stream: str, raw: tuple[bytes, dict[bytes, bytes]]) -> "Entry":
+        """The entry as redis-py returns it.
+
+        Raises:
+            DecodeError: It has not our fields.
+        """
+        entry_id, fields = raw[0].decode(), raw[1]
+        try:
+            return cls(entry_id, int(fields.get(b"s", b"0")), fields[b"b"])
+        except (KeyError, ValueError) as error:
+            raise DecodeError(f"entry {entry_id} of {stream} is no candlebus entry ({error!r})") from error
+
+
+def fetch_entries(redis: Redis, where: Sequence[tuple[str, str]]) -> list[CandleBatch]:
+    """The batches of those (stream, entry id), in that order.
+
+    Raises:
+        EntriesLost: One has been trimmed.
+        DecodeError: One is not a batch of ours.
+    """
+    with redis.pipeline(transaction=False) as pipeline:
+        for stream, entry_id in where:
+            pipeline.xrange(stream, entry_id, entry_id)
+        answers = pipeline.execute()
+    batches = []
+    for (stream, entry_id), found in zip(where, answers, strict=True):
+        if not found:
+            raise EntriesLost(f"entry {entry_id} of {stream} was trimmed before it was read; ask again")
+        batches.append(_decoded(stream, Entry.of(stream, found[0]), CandleBatch))
+    return batches
+
+
+def follow(redis: Redis, stream: str, start: str = "now") -> Iterator[CandleBatch | None]:
+    """The batches of a candle stream as they come, each once; None where none came for two seconds.
+
+    Args:
+        start: ``now``, ``start`` or the entry id after which to begin.
+
+    Raises:
+        EntriesLost: Entries were trimmed before they were read.
+        DecodeError: An entry is not a batch of ours; the text names it.
+    """
+    expected = None
+    for entry in _entries(redis, stream, start):
+        if entry is None:
+            yield None
+            continue
+        if expected is not None and entry.number > expected:
+            lost = entry.number - expected
+            raise EntriesLost(f"{lost} entries of {stream} before {entry.entry_id} were trimmed before they were read")
+        expected = entry.number + 1
+        yield _decoded(stream, entry, CandleBatch)
+
+
+def follow_aligned(redis: Redis, group: str, start: str = "now") -> Iterator[AlignedBatch | None]:
+    """The batches of an aligned stream, as :func:`follow`."""
+    stream = keys.aligned(group)
+    for entry in _entries(redis, stream, start):
+        yield None if entry is None else _decoded(stream, entry, AlignedBatch)
+
+
+def _entries(redis: Redis, stream: str, start: str) -> Iterator[Entry | None]:
+    last = {"start": "0-0", "now": _last_id(redis, stream)}.get(start, start)
+    while True:
+        answer: Any = redis.xread({stream: last}, count=_READ_COUNT, block=_BLOCK_MS)
+        found = (
+            next(iter(answer.values()))[0] if isinstance(answer, dict) and answer else answer[0][1] if answer else []
+        )
+        if not found:
+            yield None
+        for raw in found:
+            entry = Entry.of(stream, raw)
+            last = entry.entry_id
+            yield entry
+
+
+def _last_id(redis: Redis, stream: str) -> str:
+    newest: Any = redis.xrevrange(stream, count=1)
+    return newest[0][0].decode() if newest else "0-0"
+
+
+def _decoded(stream: str, entry: Entry, kind: type[M]) -> M:
+    try:
+        return decode(entry.body, kind)
+    except DecodeError as error:
+        raise type(error)(f"entry {entry.entry_id} of {stream}: {error}") from error

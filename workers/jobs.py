@@ -1,0 +1,105 @@
+"""The functions that RQ may call, by wire name: one turn of a fetch request, and the refresh of a contract map."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from redis import Redis
+
+from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError
+from bus.messages import FetchRequest
+from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
+from bus.requests import Claim, RequestBook
+from workers.desk import Desk
+from workers.lease import HeldLease
+from workers.turn import Turn
+
+_log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """The wire functions of one exchange's worker."""
+
+    def __init__(
+        self, redis: Redis, desk: Desk, worker: str, job_id: Callable[[], str], should_stop: Callable[[], bool]
+    ) -> None:
+        """Bind the functions to a desk.
+
+        Args:
+            worker: Name under which claims are made.
+            job_id: Id of the job that runs now.
+            should_stop: Whether the worker was asked to end; a turn then stops at the next page.
+        """
+        self._redis = redis
+        self._desk = desk
+        self._worker = worker
+        self._should_stop = should_stop
+        self._book = RequestBook(redis)
+        self._job_id = job_id
+
+    def functions(self) -> dict[str, Callable[..., None]]:
+        """Wire name → function."""
+        return {FETCH_CANDLES: self.fetch_candles, REFRESH_CONTRACTS: self.refresh_contracts}
+
+    def refresh_contracts(self, exchange: str) -> None:
+        """Fetch the contract map anew.
+
+        Raises:
+            RequestError: The job is for another exchange's worker.
+        """
+        self._check_exchange(exchange)
+        self._desk.contracts.refresh()
+
+    def fetch_candles(self, **arguments: Any) -> None:
+        """Run one turn of a request: at most four pages from its checkpoint, then back to the end of the queue.
+
+        Raises:
+            RequestError: The arguments are no request; there is no id under which the caller could learn of it.
+        """
+        try:
+            request = msgspec.convert(arguments, FetchRequest)
+        except msgspec.ValidationError as error:
+            raise RequestError(f"not a fetch request: {error}") from error
+        if not request.request_id or len(request.request_id) > 64:
+            request.check()
+        claim = self._book.claim(request, turn_of(self._job_id(), request.request_id), self._worker)
+        if isinstance(claim, str):
+            _log.info("turn not run", extra={"request_id": request.request_id, "cause": claim})
+            return
+        with HeldLease(self._book, claim):
+            self._run(request, claim)
+
+    def _run(self, request: FetchRequest, claim: Claim) -> None:
+        try:
+            request.check()
+            self._check_exchange(request.exchange)
+            turn = Turn(self._redis, self._desk, request, claim, self._should_stop)
+            if not (turn.run() and self._book.finish(claim)):
+                self._go_on(request, claim, blameless=turn.was_cut_short)
+        except Fenced as error:
+            _log.info("turn given up", extra={"request_id": request.request_id, "cause": str(error)})
+        except RateLimited as error:
+            self._wait_out(request, claim, error)
+        except CandleBusError as error:
+            _log.warning("request failed", extra={"request_id": request.request_id, "cause": str(error)})
+            self._book.fail(claim, error)
+
+    def _wait_out(self, request: FetchRequest, claim: Claim, error: RateLimited) -> None:
+        if not isinstance(error, Paused):
+            self._desk.note_refusal(error)
+            self._book.count_refusal(request.request_id)
+            _log.warning("refused", extra={"request_id": request.request_id, "cause": str(error)})
+        self._go_on(request, claim, blameless=True)
+
+    def _go_on(self, request: FetchRequest, claim: Claim, *, blameless: bool) -> None:
+        try:
+            turn = self._book.release(claim, blameless=blameless)
+        except Fenced:
+            return  # cancelled while it ran
+        enqueue_turn(self._redis, request, turn)
+
+    def _check_exchange(self, exchange: str) -> None:
+        own = self._desk.exchange.facts.name
+        if exchange != own:
+            raise RequestError(f"a request for {exchange!r} stands in the queue of {own}")

@@ -1,0 +1,140 @@
+"""One turn of a fetch request: from its checkpoint, at most four pages, each published exactly once."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from redis import Redis
+
+from bus.codec import columns
+from bus.errors import Fenced, SpanError
+from bus.messages import CandleBatch, Contract, FetchRequest
+from bus.requests import Claim, RequestBook, RequestStatus
+from bus.streams import Publisher
+from bus.timeframes import SETTLE_MS, Timeframe, timeframe
+from workers.desk import Desk
+from workers.paging import SettledPage, settle_page
+from workers.sweeper import trim_streams
+from workers.windows import closed_until, page_end
+
+#: A turn ends after so many pages; the next one waits its turn behind the other requests of the queue.
+PAGES_A_TURN: Final = 4
+#: How long a turn waits for readers of a stream at its high-water mark before it goes back to the queue.
+_ROOM_WAIT_S: Final = 10.0
+_ROOM_LOOK_S: Final = 0.5
+
+
+class Turn:
+    """One turn of one request.
+
+    Attributes:
+        was_cut_short: Whether it ended for no fault of its own: a shutdown, or a stream that is full.
+    """
+
+    def __init__(
+        self, redis: Redis, desk: Desk, request: FetchRequest, claim: Claim, should_stop: Callable[[], bool]
+    ) -> None:
+        self._redis = redis
+        self._desk = desk
+        self._book = RequestBook(redis)
+        self._publisher = Publisher(redis)
+        self.was_cut_short = False
+        self._request = request
+        self._claim = claim
+        self._should_stop = should_stop
+        self._timeframe = timeframe(request.timeframe)
+
+    def run(self) -> bool:
+        """Publish pages; whether the checkpoint has reached the end of the span."""
+        self._desk.exchange.facts.spelling(self._timeframe)
+        contract = self._desk.contracts.contract(self._request.symbol)
+        status = self._status()
+        if status.until is None:
+            self._book.fix_span(self._claim, *self._span())
+            status = self._status()
+        for _ in range(PAGES_A_TURN):
+            if status.next_ms == status.until:
+                return True
+            if self._should_stop() or not self._found_room():
+                self.was_cut_short = True
+                return False
+            self._publish_page(contract, status)
+            status = self._status()
+        return status.next_ms == status.until
+
+    def _status(self) -> RequestStatus:
+        status = self._book.status(self._request.request_id)
+        if status is None:
+            raise Fenced(f"request {self._request.request_id} is gone")
+        return status
+
+    def _span(self) -> tuple[int, int]:
+        return span_of(self._request, self._timeframe, self._desk.exchange_now_ms())
+
+    def _found_room(self) -> bool:
+        """Whether the stream takes another page, if need be after a wait; asked before the exchange is."""
+        deadline = time.monotonic() + _ROOM_WAIT_S
+        while not self._publisher.has_room(self._request):
+            if time.monotonic() > deadline or self._should_stop():
+                return False
+            trim_streams(self._redis, self._request.exchange)
+            time.sleep(_ROOM_LOOK_S)
+        return True
+
+    def _publish_page(self, contract: Contract, status: RequestStatus) -> None:
+        """Settle and publish the page at the checkpoint; the checkpoint tells what became of it."""
+        since_ms, end_ms = status.next_ms or 0, status.until or 0
+        until_ms = page_end(since_ms, end_ms, self._timeframe, self._desk.budget.rows)
+        version = self._desk.exchange_now_ms()
+        page = settle_page(
+            self._desk.exchange,
+            self._desk.http,
+            contract,
+            self._timeframe,
+            since_ms,
+            until_ms,
+            rows=self._desk.budget.rows,
+            nothing_served_yet=status.candles == 0,
+        )
+        batch = self._batch(status, page, version, since_ms, until_ms)
+        self._publisher.publish(self._claim, batch, requests=page.requests, long_decimals=page.long_decimals)
+
+    def _batch(
+        self, status: RequestStatus, page: SettledPage, version: int, since_ms: int, until_ms: int
+    ) -> CandleBatch:
+        return CandleBatch(
+            exchange=self._request.exchange,
+            symbol=self._request.symbol,
+            timeframe=self._request.timeframe,
+            request_id=self._request.request_id,
+            page=status.pages,
+            version=version,
+            since=since_ms,
+            until=until_ms,
+            volume_unit=self._desk.exchange.facts.volume_unit,
+            n=len(page.candles),
+            gaps=tuple(page.gaps),
+            **columns(page.candles),
+        )
+
+
+def span_of(request: FetchRequest, frame: Timeframe, exchange_now_ms: int) -> tuple[int, int]:
+    """The span ``[since, until)`` in ms that a request covers, on the grid and closed by the exchange's time.
+
+    Raises:
+        SpanError: Nothing of it is closed yet, or it would begin before 1970.
+    """
+    closed_ms = closed_until(exchange_now_ms, frame, SETTLE_MS)
+    until_ms = closed_ms if request.until is None else min(frame.ceil(request.until), closed_ms)
+    if request.limit is not None:
+        since_ms = until_ms - request.limit * frame.duration_ms
+    else:
+        since_ms = frame.ceil(request.since or 0)
+    if since_ms < 0:
+        raise SpanError(f"{request.limit} {frame.name} candles before {until_ms} would begin before 1970")
+    if since_ms >= until_ms:
+        raise SpanError(
+            f"no {frame.name} candle of [{since_ms}, {request.until or '…'}) has closed on {request.exchange}, "
+            f"where the last one closed at {closed_ms}"
+        )
+    return since_ms, until_ms

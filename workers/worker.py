@@ -1,0 +1,108 @@
+"""The worker process of one exchange: an RQ worker without fork, on one queue, with warm sessions."""
+
+import logging
+import os
+import socket
+import time
+from typing import Any, Final
+
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from bus.connection import check_server, connect, readable_errors
+from bus.errors import SettingsError
+from bus.queue import queue_of, safe_job_class
+from bus.settings import Settings
+from workers.desk import Desk
+from workers.jobs import Jobs
+from workers.sweeper import put_back_overdue, trim_streams
+
+_log = logging.getLogger(__name__)
+
+#: RQ blocks for this less 15 s on an empty queue, so that an idle worker also looks after lost requests.
+_WORKER_TTL_S: Final = 20
+_UPKEEP_EVERY_S: Final = 5
+_TRIM_EVERY_S: Final = 60.0
+_PAUSE_LOOK_S: Final = 1.0
+
+
+class ExchangeWorker(SimpleWorker):
+    """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with."""
+
+    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis) -> None:
+        """Serve ``desk``'s exchange.
+
+        Args:
+            bus: Connection for our own commands, without library retries.
+            rq_connection: Connection of RQ's, which raises the timeouts of the pool that it is given.
+        """
+        self._desk = desk
+        self._bus = bus
+        self._trimmed_at = 0.0
+        self._exchange = desk.exchange.facts.name
+        self._job_id = ""
+        worker = f"{self._exchange}-{socket.gethostname()}-{os.getpid()}"
+        jobs = Jobs(bus, desk, worker, job_id=lambda: self._job_id, should_stop=lambda: self._stop_requested)
+        job_class = safe_job_class(jobs.functions())
+        super().__init__(
+            [queue_of(self._exchange, rq_connection, job_class)],
+            connection=rq_connection,
+            job_class=job_class,
+            serializer=JSONSerializer,
+            worker_ttl=_WORKER_TTL_S,
+            maintenance_interval=_UPKEEP_EVERY_S,
+            log_job_description=False,
+        )
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        self._job_id = job.id
+        super().execute_job(job, queue)
+
+    def run_maintenance_tasks(self) -> None:
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        put_back_overdue(self._bus, self._exchange)
+        if time.monotonic() - self._trimmed_at > _TRIM_EVERY_S:
+            trim_streams(self._bus, self._exchange)
+            self._trimmed_at = time.monotonic()
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        self._wait_out_pause()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def _wait_out_pause(self) -> None:
+        """Take no job while the exchange is paused: it would only come back to the queue."""
+        while paused_ms := self._desk.limiter.paused_ms():
+            self.heartbeat()
+            time.sleep(min(_PAUSE_LOOK_S, paused_ms / 1000))
+
+    def subscribe(self) -> None:
+        """Listen to no commands: whoever may publish on the server could stop us."""
+
+    def unsubscribe(self) -> None:
+        """Nothing to end."""
+
+
+def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> None:
+    """Serve the queue of an exchange until asked to stop; with ``burst``, until it is empty.
+
+    Raises:
+        UnknownExchange: There is no such exchange.
+        SettingsError: No server is named, or it is not fit for a bus.
+        BusUnavailable: The server is away.
+    """
+    if settings.redis_url is None:
+        raise SettingsError("a worker needs a server: set CANDLEBUS_REDIS_URL, or start one with 'candlebus up'")
+    bus, rq_connection = connect(settings.redis_url), connect(settings.redis_url)
+    desk = Desk(exchange, bus, settings)
+    try:
+        with readable_errors(settings.redis_url):
+            check_server(bus)
+            worker = ExchangeWorker(desk, bus, rq_connection)
+        _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
+        worker.work(burst=burst, logging_level="WARNING")
+    finally:
+        desk.close()
+        bus.close()
+        rq_connection.close()
