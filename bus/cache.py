@@ -55,12 +55,16 @@ class Cache:
                 return found
             token = secrets.token_hex(8)
             if self._redis.set(keys.load_lease(key), token, nx=True, px=LOAD_LEASE_MS):
-                return self._load(key, token, ttl_ms, load)
+                return self._load(key, kind, token, ttl_ms, load)
             self._clock.sleep(_POLL_S)
         raise BusUnavailable(f"nobody loaded {key} within {LOAD_LEASE_MS // 1000} s")
 
-    def _load(self, key: str, token: str, ttl_ms: int, load: Callable[[], Cached]) -> Cached:
+    def _load(self, key: str, kind: type[Cached], token: str, ttl_ms: int, load: Callable[[], Cached]) -> Cached:
         try:
+            # Another loader may have finished between our look and our lease.
+            found = self.get(key, kind)
+            if found is not None:
+                return found
             value = load()
             self.put(key, value, ttl_ms)
             return value

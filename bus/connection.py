@@ -1,7 +1,7 @@
 """The one place that opens connections to the server; none of them repeats a command by itself."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -43,18 +43,18 @@ def address(url: str) -> str:
     return url if "@" not in url else f"{url.partition('://')[0]}://…@{url.rpartition('@')[2]}"
 
 
-def wait_until_ready(client: redis.Redis, timeout_s: float) -> None:
+def wait_until_ready(client: redis.Redis, timeout_s: float, is_alive: Callable[[], bool] = lambda: True) -> None:
     """Return once the server answers.
 
     Raises:
-        BusUnavailable: It did not within ``timeout_s`` seconds.
+        BusUnavailable: It did not within ``timeout_s`` seconds, or ``is_alive`` says that it never will.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             client.ping()
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or not is_alive():
                 raise BusUnavailable(f"the server does not answer: {error}") from error
             time.sleep(0.01)
         else:

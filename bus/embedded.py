@@ -72,7 +72,7 @@ class EmbeddedServer:
     def _wait(self) -> None:
         client = connect(self.url)
         try:
-            wait_until_ready(client, _START_S)
+            wait_until_ready(client, _START_S, lambda: self._child.exit_code() is None)
             answered = Path(str(client.config_get("dir")["dir"])).resolve() == self._data.resolve()
         except BusUnavailable:
             answered = False

@@ -30,7 +30,7 @@ def test_a_request_that_is_accepted_twice_is_enqueued_once(redis: Redis) -> None
 def test_a_live_id_with_other_arguments_is_refused(redis: Redis) -> None:
     book = RequestBook(redis)
     book.accept(request(limit=10))
-    with pytest.raises(RequestConflict, match='in use for .*"limit":10'):
+    with pytest.raises(RequestConflict, match=r'in use for .*"limit":10'):
         book.accept(request(limit=11))
     assert book.claim(request(limit=11), 1, "w") == "conflict"
 

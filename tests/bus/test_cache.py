@@ -1,0 +1,74 @@
+"""Values under TTL keys on a real server: one loader at a time, however many readers."""
+
+import threading
+
+import pytest
+from redis import Redis
+
+from bus import keys
+from bus.cache import Cache
+from bus.clock import RedisClock
+from bus.errors import ExchangeUnavailable
+from bus.messages import ClockOffset
+
+KEY = keys.clock("bingx")
+
+
+def offset(low_ms: int) -> ClockOffset:
+    return ClockOffset(low_ms=low_ms, high_ms=low_ms + 1, measured_ms=0)
+
+
+def cache(redis: Redis) -> Cache:
+    return Cache(redis, RedisClock(redis))
+
+
+def test_a_value_is_loaded_once_and_then_shared(redis: Redis) -> None:
+    calls: list[int] = []
+
+    def load() -> ClockOffset:
+        calls.append(1)
+        return offset(5)
+
+    values = [cache(redis).get_or_load(KEY, ClockOffset, 60_000, load) for _ in range(3)]
+    assert values == [offset(5)] * 3
+    assert len(calls) == 1
+    assert 0 < redis.pttl(KEY) <= 60_000
+
+
+def test_many_readers_at_one_expiry_cause_one_load(redis: Redis) -> None:
+    calls: list[int] = []
+    together = threading.Barrier(16)
+
+    def load() -> ClockOffset:
+        calls.append(1)
+        return offset(7)
+
+    def read() -> None:
+        together.wait()
+        assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, load) == offset(7)
+
+    threads = [threading.Thread(target=read) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+
+
+def test_a_load_that_fails_leaves_the_next_caller_free_to_try(redis: Redis) -> None:
+    def fail() -> ClockOffset:
+        raise ExchangeUnavailable("bingx", "down")
+
+    with pytest.raises(ExchangeUnavailable):
+        cache(redis).get_or_load(KEY, ClockOffset, 60_000, fail)
+    assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(1)) == offset(1)
+
+
+def test_a_loader_that_died_is_replaced_when_its_lease_ends(redis: Redis) -> None:
+    redis.set(keys.load_lease(KEY), "dead", px=200)
+    assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(2)) == offset(2)
+
+
+def test_a_value_of_another_version_is_loaded_anew(redis: Redis) -> None:
+    redis.set(KEY, b"\x81\xa4type\xa8clock.v9")
+    assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(3)) == offset(3)

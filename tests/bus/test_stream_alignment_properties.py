@@ -1,0 +1,169 @@
+"""The rows of the stream are the rows of the batch, whatever way the candles arrive."""
+
+import itertools
+import random
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus.alignment import AlignedRow
+from bus.closest_first import closest_first
+from bus.messages import Candle
+from bus.stream_alignment import StreamAligner
+
+thorough = settings(max_examples=800, deadline=None, derandomize=True)
+
+TIMEFRAME = 20
+
+
+class Page(NamedTuple):
+    source: str
+    version: int
+    since_ms: int
+    until_ms: int
+    candles: list[Candle]
+
+
+class Story(NamedTuple):
+    """Final candles of each source, and the pages in which they arrive: the order is any order."""
+
+    final: dict[str, dict[int, Candle]]
+    pages: list[Page]
+    start_ms: int
+    tolerance_ms: int
+
+    def aligner(self, remember: int = 256) -> StreamAligner:
+        return StreamAligner(list(self.final), TIMEFRAME, self.tolerance_ms, self.start_ms, remember=remember)
+
+    def batch(self) -> list[AlignedRow]:
+        series = {name: sorted(t for t in each if t >= self.start_ms) for name, each in self.final.items()}
+        rows = closest_first(list(series.values()), self.tolerance_ms)
+        picked = [dict(zip(series, row, strict=True)) for row in rows]
+        return [AlignedRow.of({n: self.final[n][series[n][k]] for n, k in row.items()}) for row in picked]
+
+
+def candle(open_time: int, version: int, extra: float = 0.0) -> Candle:
+    return Candle(open_time, 1.0, 2.0, 0.5, version + extra, 10.0)
+
+
+def versions_of(name: str, times: list[int], since: int, until: int, chance: random.Random) -> list[Page]:
+    """The page that settles ``[since, until)``, after it perhaps redelivered, and older forms of some of its candles."""
+    version = chance.randint(1, 9)
+    final = Page(name, version, since, until, [candle(t, version) for t in times])
+    pages = [final] * chance.choice([1, 1, 1, 2])
+    for age in range(chance.choice([0, 0, 1, 2])):
+        some = [t for t in times if chance.random() < 0.7]
+        chance.shuffle(some)
+        older = version - age
+        # Of one version, the greater candle holds.
+        pages.append(Page(name, older, since, since, [candle(t, older, extra=-0.5) for t in some]))
+    return pages
+
+
+@st.composite
+def stories(draw: st.DrawFn, *, even: bool = False) -> Story:
+    """Off the grid and too dense for the timeframe, unless ``even``: then one candle a bar at most, pages of whole bars."""
+    chance = draw(st.randoms(use_true_random=False))
+    tolerance = draw(st.integers(0, TIMEFRAME // 2 - 1))
+    start, end = draw(st.sampled_from([-TIMEFRAME, 0, TIMEFRAME])), 10 * TIMEFRAME
+    final: dict[str, dict[int, Candle]] = {}
+    pages: list[Page] = []
+    for name in "abc"[: draw(st.integers(1, 3))]:
+        if even:
+            phase = chance.randint(0, tolerance)
+            times = [k * TIMEFRAME + phase for k in range(-2, 10) if chance.random() < 0.8]
+        else:
+            times = sorted(chance.sample(range(-30, end - TIMEFRAME), chance.choice([0, 5, 12, 40])))
+        grid = range(-2 * TIMEFRAME, end + 1, TIMEFRAME if even else 1)
+        cuts = sorted({grid[0], grid[-1], *chance.sample(grid, 4)})
+        for since, until in itertools.pairwise(cuts):
+            pages += versions_of(name, [t for t in times if since <= t < until], since, until, chance)
+        final[name] = {c.open_time: c for p in sorted(p for p in pages if p.source == name) for c in p.candles}
+    chance.shuffle(pages)
+    return Story(final, pages, start, tolerance)
+
+
+def restarted(aligner: StreamAligner) -> StreamAligner:
+    return StreamAligner.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(aligner.state())))
+
+
+def seen(aligner: StreamAligner, names: str | dict[str, Any]) -> list[Any]:
+    return [
+        aligner.decided_ms,
+        [(aligner.settled_ms(name), aligner.pending(name), aligner.late_count(name)) for name in names],
+        aligner.take_late(),
+    ]
+
+
+@thorough
+@given(stories(), st.randoms(use_true_random=False))
+def test_the_rows_of_the_stream_are_the_rows_of_the_batch(story: Story, chance: random.Random) -> None:
+    aligner, batch, out = story.aligner(remember=chance.choice([0, 3, 256])), story.batch(), list[AlignedRow]()
+    for page in story.pages:
+        aligner.push(*page)
+        if chance.random() < 0.5:
+            out += aligner.poll()
+            assert out == batch[: len(out)]
+        if chance.random() < 0.3:
+            aligner = restarted(aligner)
+    out += aligner.poll()
+    assert out == batch
+    assert aligner.take_late() == []
+
+
+@thorough
+@given(stories(even=True), st.booleans())
+def test_every_row_that_the_watermarks_allow_is_out(story: Story, restarts: bool) -> None:
+    aligner, batch, out = story.aligner(), story.batch(), list[AlignedRow]()
+    for page in story.pages:
+        aligner.push(*page)
+        aligner = restarted(aligner) if restarts else aligner
+        out += aligner.poll()
+        settled_ms = min(aligner.settled_ms(name) for name in story.final)
+        assert out == [row for row in batch if max(c.open_time for c in row.candles.values()) < settled_ms]
+
+
+@thorough
+@given(stories(), st.randoms(use_true_random=False))
+def test_a_restart_changes_nothing_that_can_be_seen(story: Story, chance: random.Random) -> None:
+    one = other = story.aligner(remember=chance.choice([0, 3, 256]))
+    for page in [*story.pages, *chance.choices(story.pages, k=5)]:
+        odd = page._replace(candles=[c._replace(volume=chance.choice([9.0, 10.0, 11.0])) for c in page.candles])
+        given_page = chance.choice([page, odd, odd._replace(version=page.version + 3)])
+        other = restarted(one)
+        one.push(*given_page)
+        other.push(*given_page)
+        other = restarted(other)
+        if chance.random() < 0.6:
+            assert one.poll() == other.poll()
+        assert one.state() == other.state()
+        assert seen(one, story.final) == seen(other, story.final)
+
+
+@thorough
+@given(stories())
+def test_what_is_pending_can_still_stand_in_a_row(story: Story) -> None:
+    aligner, decided = story.aligner(), story.start_ms
+    for page in story.pages:
+        aligner.push(*page)
+        aligner.poll()
+        least_ms = min(aligner.settled_ms(name) for name in story.final)
+        waiting = [c[1] for source in aligner.state()["sources"].values() for c in source["pending"]]
+        assert all(t >= least_ms - 2 * story.tolerance_ms for t in waiting)
+        assert len(waiting) == sum(aligner.pending(name) for name in story.final)
+        assert aligner.decided_ms >= max(decided, least_ms - 2 * story.tolerance_ms)
+        decided = aligner.decided_ms
+    assert all(aligner.pending(name) == 0 for name in story.final)
+
+
+@thorough
+@given(stories(), st.randoms(use_true_random=False))
+def test_no_row_begins_before_the_decided_instant_once_that_is_said(story: Story, chance: random.Random) -> None:
+    aligner = story.aligner()
+    for page in story.pages:
+        aligner.push(*page)
+        said = aligner.decided_ms
+        if chance.random() < 0.5:
+            assert all(row.open_time >= said for row in aligner.poll())

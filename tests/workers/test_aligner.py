@@ -1,0 +1,203 @@
+"""The aligner on a real server: streaming equals batch, each row once, whoever dies or comes twice."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from bus import keys
+from bus.alignment import align_candles
+from bus.codec import columns, encode, rows_of
+from bus.connection import connect
+from bus.errors import Fenced, GroupError
+from bus.groups import GroupBook
+from bus.messages import Candle, CandleBatch, Group
+from bus.streams import follow_aligned
+from tests.helpers import MINUTE_MS
+from workers.aligner.consumer import AlignerProcess
+from workers.aligner.group import GroupAligner
+
+SERIES = ["bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"]
+
+
+@pytest.fixture
+def group(redis: Redis) -> Group:
+    return GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
+
+
+def publish(redis: Redis, exchange: str, minutes: list[int], since: int, until: int, version: int = 1) -> None:
+    """A batch of the exchange that settles minutes ``[since, until)``."""
+    stream = keys.candles(exchange, "1m", "BTC/USDT:USDT")
+    candles = [candle(exchange, minute, version) for minute in minutes]
+    batch = CandleBatch(
+        exchange=exchange,
+        symbol="BTC/USDT:USDT",
+        timeframe="1m",
+        request_id="r",
+        page=0,
+        version=version,
+        since=since * MINUTE_MS,
+        until=until * MINUTE_MS,
+        volume_unit="base",
+        n=len(candles),
+        **columns(candles),
+    )
+    redis.xadd(stream, {"s": redis.incr(keys.sequence(stream)), "b": encode(batch)})
+
+
+def candle(exchange: str, minute: int, version: int = 1) -> Candle:
+    price = float(minute + version + (exchange == "bingx"))
+    return Candle(minute * MINUTE_MS, price, price, price, price, 1.0)
+
+
+def align(redis: Redis, group: Group, fence: int = 0) -> None:
+    """Read and commit until nothing is left, as an owner does."""
+    aligner = GroupAligner(redis, group, fence or GroupBook(redis).hold(group.name, "me"))
+    while aligner.step():
+        pass
+
+
+def written(redis: Redis) -> list[dict[str, Candle]]:
+    batches: Iterator[object] = iter(follow_aligned(redis, "g", "start"))
+    rows: list[dict[str, Candle]] = []
+    for _ in range(redis.xlen(keys.aligned("g"))):
+        rows += rows_of(next(batches))  # type: ignore[arg-type]
+    return rows
+
+
+def test_rows_come_out_once_both_sources_are_settled(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0, 1, 2], 0, 3)
+    align(redis, group)
+    assert written(redis) == []
+    publish(redis, "kucoinfutures", [0, 2], 0, 3)
+    align(redis, group)
+    assert [row[SERIES[0]].open_time // MINUTE_MS for row in written(redis)] == [0, 2]
+    assert all(row[SERIES[1]] == candle("kucoinfutures", n) for n, row in zip([0, 2], written(redis), strict=True))
+
+
+def test_the_stream_equals_the_batch_form_in_any_order_of_arrival(redis: Redis, group: Group) -> None:
+    pages = [("bingx", k * 10) for k in range(5)] + [("kucoinfutures", k * 10) for k in range(5)]
+    for exchange, since in pages[::2] + pages[1::2] + pages[:3]:
+        minutes = [m for m in range(since, since + 10) if (m * 7 + len(exchange)) % 11]
+        publish(redis, exchange, minutes, since, since + 10)
+        align(redis, group)
+    data = {
+        one: [candle(e, m) for m in range(50) if (m * 7 + len(e)) % 11]
+        for one, e in zip(SERIES, ["bingx", "kucoinfutures"], strict=True)
+    }
+    assert written(redis) == [row.candles for row in align_candles(data, 60_000, MINUTE_MS)]
+
+
+def test_of_two_versions_the_greater_stands_in_the_row(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0], 0, 1, version=5)
+    publish(redis, "bingx", [0], 0, 1, version=3)
+    publish(redis, "kucoinfutures", [0], 0, 1)
+    align(redis, group)
+    assert written(redis)[0][SERIES[0]] == candle("bingx", 0, 5)
+
+
+def test_what_a_former_owner_had_read_and_not_committed_is_read_again(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0], 0, 1)
+    publish(redis, "kucoinfutures", [0], 0, 1)
+    for series in SERIES:
+        exchange, _, symbol = series.partition(":")
+        stream = keys.candles(exchange, "1m", symbol)
+        redis.xreadgroup(keys.align_consumer_group("g"), "aligner", {stream: ">"})
+    align(redis, group)
+    assert len(written(redis)) == 1
+
+
+def test_a_former_owner_changes_nothing(redis: Redis, group: Group) -> None:
+    book = GroupBook(redis)
+    former = GroupAligner(redis, group, book.hold("g", "former"))
+    publish(redis, "bingx", [0, 1], 0, 2)
+    publish(redis, "kucoinfutures", [0, 1], 0, 2)
+    book.give_up("g")
+    align(redis, group, book.hold("g", "new"))
+    before = redis.get(keys.group_state("g"))
+    publish(redis, "bingx", [2], 2, 3)
+    former.step()  # nothing was left behind to read again
+    with pytest.raises(Fenced):
+        former.step()
+    assert redis.get(keys.group_state("g")) == before
+    assert len(written(redis)) == 2
+
+
+def test_a_row_that_is_there_is_not_written_again_even_if_the_state_was_lost(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0, 1], 0, 2)
+    publish(redis, "kucoinfutures", [0, 1], 0, 2)
+    align(redis, group)
+    redis.delete(keys.group_state("g"))
+    for series in SERIES:
+        exchange, _, symbol = series.partition(":")
+        redis.xgroup_setid(keys.candles(exchange, "1m", symbol), keys.align_consumer_group("g"), "0")
+    align(redis, group)
+    assert len(written(redis)) == 2
+
+
+def test_an_entry_of_an_unknown_version_is_set_aside_and_the_others_go_on(redis: Redis, group: Group) -> None:
+    stream = keys.candles("bingx", "1m", "BTC/USDT:USDT")
+    redis.xadd(stream, {"s": 1, "b": b"\x81\xa4type\xaacandles.v9"})
+    redis.xadd(stream, {"unknown": "field"})
+    publish(redis, "bingx", [0], 0, 1)
+    publish(redis, "kucoinfutures", [0], 0, 1)
+    align(redis, group)
+    assert len(written(redis)) == 1
+    assert redis.xlen(keys.dead(stream)) == 2
+    assert redis.xpending(stream, keys.align_consumer_group("g"))["pending"] == 0
+
+
+def test_the_process_aligns_what_comes_and_lets_go_when_it_stops(redis: Redis, server: str, group: Group) -> None:
+    own = connect(server)
+    process = AlignerProcess(own, [])
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    try:
+        publish(redis, "bingx", [0], 0, 1)
+        publish(redis, "kucoinfutures", [0], 0, 1)
+        batch = next(found for found in follow_aligned(redis, "g", "start") if found is not None)
+        assert batch.n == 1
+        assert GroupBook(redis).status("g").owner
+    finally:
+        process.is_stopping = True
+        thread.join()
+        own.close()
+    status = GroupBook(redis).status("g")
+    assert (status.owner, status.rows) == ("", 1)
+    assert status.watermarks == dict.fromkeys(SERIES, MINUTE_MS)
+
+
+def test_one_aligner_at_a_time_owns_a_group(redis: Redis, group: Group) -> None:
+    book = GroupBook(redis)
+    first = book.hold("g", "a")
+    assert first
+    assert book.hold("g", "b") == 0
+    assert book.hold("g", "a") == first
+    redis.hset(keys.group_lease("g"), "until", 1)
+    assert book.hold("g", "b") == first + 1
+    assert book.hold("g", "a") == 0
+
+
+def test_a_removed_group_leaves_nothing_behind(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0], 0, 1)
+    publish(redis, "kucoinfutures", [0], 0, 1)
+    align(redis, group)
+    GroupBook(redis).remove("g")
+    assert not [key for key in redis.keys("*") if b"g" in key.split(b":")[2:]]
+    with pytest.raises(GroupError, match="no group 'g'; known: none"):
+        GroupBook(redis).status("g")
+
+
+@pytest.mark.parametrize(
+    ("series", "complaint"),
+    [(SERIES[:1], "needs 2 to 64"), ([SERIES[0]] * 2, "needs 2 to 64"), (["x", "y"], "not a series")],
+)
+def test_series_that_make_no_group_are_refused(redis: Redis, series: list[str], complaint: str) -> None:
+    with pytest.raises(Exception, match=complaint):
+        GroupBook(redis).add("g", series, "1m", start_ms=0)
+
+
+def test_a_name_is_given_once(redis: Redis, group: Group) -> None:
+    with pytest.raises(GroupError, match="group 'g' exists"):
+        GroupBook(redis).add("g", SERIES, "5m", start_ms=0)
