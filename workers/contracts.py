@@ -10,6 +10,7 @@ from bus.errors import ExchangeError, UnknownSymbol
 from bus.messages import Contract, ContractMap
 from workers.exchanges.base import Exchange
 from workers.http import HttpClient
+from workers.retries import tried
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class ContractBook:
 
     def _fetch(self) -> ContractMap:
         name = self._exchange.facts.name
-        contracts = self._exchange.contracts(self._http)
+        contracts = tried(lambda: self._exchange.contracts(self._http))
         fetched = ContractMap(exchange=name, fetched_ms=self._clock.now_ms(), contracts=contracts)
         self._cache.put(keys.contracts_last_good(name), fetched, None)
         return fetched

@@ -13,6 +13,7 @@ from workers.contracts import ContractBook
 from workers.exchanges import registry
 from workers.http import HttpClient
 from workers.limiter import Limiter, budget
+from workers.retries import tried
 
 
 class Desk:
@@ -41,7 +42,7 @@ class Desk:
         return self.clock.now_ms() + offset.low_ms
 
     def _measure(self) -> ClockOffset:
-        return exchange_time.measure(self.exchange, self.http, self.clock, samples=1)
+        return tried(lambda: exchange_time.measure(self.exchange, self.http, self.clock, samples=1))
 
     def note_refusal(self, error: RateLimited) -> None:
         """Have every worker of this exchange and address send nothing for as long as the exchange asked."""

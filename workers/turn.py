@@ -94,6 +94,7 @@ class Turn:
             since_ms,
             until_ms,
             rows=self._desk.budget.rows,
+            request_since_ms=status.since,
             nothing_served_yet=status.candles == 0,
         )
         batch = self._batch(status, page, version, since_ms, until_ms)

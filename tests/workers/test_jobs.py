@@ -1,0 +1,242 @@
+"""A worker's turns against stand-in exchanges and a real server, in this process."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from bus import keys
+from bus.connection import connect
+from bus.errors import CandleBusError
+from bus.queue import enqueue_turn
+from bus.requests import RequestBook
+from bus.settings import Settings
+from candlebus.sandbox import Sandbox
+from producers.client import Pending, Producer
+from workers.desk import Desk
+from workers.jobs import Jobs
+from workers.sweeper import put_back_overdue
+from workers.worker import ExchangeWorker
+
+BTC = "BTC/USDT:USDT"
+Work = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def stand_ins() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(stand_ins: Sandbox) -> Iterator[Sandbox]:
+    yield stand_ins
+    stand_ins.plan(faults="", latency_ms=0)
+
+
+@pytest.fixture
+def work(redis: Redis, server: str, sandbox: Sandbox) -> Iterator[Work]:
+    """Runs the queue of an exchange until it is empty."""
+    opened = []
+
+    def run(exchange: str = "bingx") -> None:
+        rq_connection = connect(server)
+        desk = Desk(exchange, redis, Settings(pace="full", urls=sandbox.urls))
+        opened.extend([rq_connection.close, desk.close])
+        ExchangeWorker(desk, redis, rq_connection).work(burst=True, logging_level="ERROR")
+
+    yield run
+    for close in opened:
+        close()
+
+
+def error_of(pending: Pending) -> CandleBusError:
+    error = pending.status().error
+    assert error is not None
+    return error
+
+
+@pytest.mark.parametrize("exchange", ["bingx", "kucoinfutures"])
+def test_a_request_brings_every_candle_that_the_exchange_has(
+    redis: Redis, sandbox: Sandbox, work: Work, exchange: str
+) -> None:
+    pending = Producer(redis).enqueue(f"{exchange}:{BTC}", "1m", limit=2_000)
+    work(exchange)
+    done = pending.status()
+    assert (done.state, done.turn) == ("done", 1)
+    pending.collector.advance()
+    assert pending.collector.candles() == sandbox.truth(exchange, BTC, "1m", done.since or 0, done.until)
+    assert done.candles + done.gap_slots == 2_000
+
+
+def test_a_long_request_goes_in_turns_and_lets_a_short_one_pass(redis: Redis, work: Work) -> None:
+    long = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=9 * 1440)
+    short = Producer(redis).enqueue("bingx:ETH/USDT:USDT", "1m", limit=100)
+    work()
+    assert (long.status().state, short.status().state) == ("done", "done")
+    assert (long.status().turn, long.status().pages) == (3, 9)
+    assert (short.status().ended_ms or 0) < (long.status().ended_ms or 0)
+
+
+def test_the_same_asking_at_the_same_time_costs_one_fetch(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+    before = sandbox.stats("bingx").candle_requests
+    askings = [Producer(redis).enqueue(f"bingx:{BTC}", "1d", limit=30) for _ in range(5)]
+    assert [one.is_ours for one in askings] == [True, False, False, False, False]
+    work()
+    assert sandbox.stats("bingx").candle_requests - before == 1
+    assert {one.status().state for one in askings} == {"done"}
+
+
+def test_an_app_that_imports_nothing_of_ours_is_served(redis: Redis, work: Work) -> None:
+    queue = Queue("fetch.bingx", connection=redis, serializer=JSONSerializer)
+    asked = {"request_id": "app-1", "exchange": "bingx", "symbol": BTC, "timeframe": "1h", "limit": 24}
+    queue.enqueue("candlebus.fetch_candles", **asked)
+    work()
+    done = RequestBook(redis).status("app-1")
+    assert done is not None
+    assert (done.state, done.candles) == ("done", 24)
+
+
+def test_slots_before_the_listing_are_named_and_not_asked_for(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+    before = sandbox.stats("bingx").candle_requests
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1d", since=0, until=1_577_836_800_000)
+    work()
+    pending.collector.advance()
+    assert [gap.reason for gap in pending.collector.gaps()] == ["before_listing"]
+    assert pending.collector.candles() == []
+    assert sandbox.stats("bingx").candle_requests == before
+
+
+@pytest.mark.parametrize(
+    "faults",
+    ["candles#1=short_page", "candles#1=empty_page", "candles#1-2=http_500", "candles#1=html", "candles#1=truncated",
+     "candles#1=drop", "candles#1=busy", "candles#1=empty_body", "contracts#1=http_503"],
+)  # fmt: skip
+def test_a_passing_fault_of_the_exchange_changes_nothing(
+    redis: Redis, sandbox: Sandbox, work: Work, faults: str
+) -> None:
+    sandbox.plan("bingx", faults=faults)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=300)
+    work()
+    done = pending.status()
+    assert done.state == "done"
+    pending.collector.advance()
+    assert pending.collector.candles() == sandbox.truth("bingx", BTC, "5m", done.since or 0, done.until)
+    assert pending.collector.gaps() == []
+
+
+def test_an_exchange_that_stays_broken_ends_the_request_with_the_reason(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
+    sandbox.plan("bingx", faults="candles#1-99=http_503")
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    work()
+    assert type(error_of(pending)).__name__ == "ExchangeUnavailable"
+    assert "after 3 tries" in str(error_of(pending))
+
+
+@pytest.mark.parametrize("fault", ["http_429", "http_418", "code_1015"])
+def test_a_refusal_pauses_the_exchange_and_the_request_waits(
+    redis: Redis, sandbox: Sandbox, work: Work, server: str, fault: str
+) -> None:
+    sandbox.plan("bingx", faults=f"candles#1={fault}")
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    desk = Desk("bingx", redis, Settings(pace="full", urls=sandbox.urls))
+    jobs = Jobs(redis, desk, "w", job_id=lambda: f"{pending.id}-t1", should_stop=lambda: False)
+    jobs.fetch_candles(request_id=pending.id, exchange="bingx", symbol=BTC, timeframe="5m", limit=10)
+    assert desk.limiter.paused_ms() > 0
+    waiting = pending.status()
+    assert (waiting.state, waiting.turn, waiting.refusals) == ("queued", 2, 1)
+    redis.delete(keys.pause("bingx", "default"))
+    desk.close()
+    work()
+    assert pending.status().state == "done"
+
+
+def test_a_worker_takes_no_job_while_its_exchange_is_paused(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+    redis.set(keys.pause("bingx", "default"), "HTTP 429", px=700)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    work()
+    done = pending.status()
+    assert (done.state, done.turn, done.attempt) == ("done", 1, 1)
+    assert (done.ended_ms or 0) - done.created_ms >= 600
+
+
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "timeframe", "span", "complaint"),
+    [
+        ("bingx", "BTCX/USDT:USDT", "1m", {"limit": 1}, "no BTCX/USDT:USDT; did you mean bingx:BTC/USDT:USDT?"),
+        ("bingx", "QQQQQQ/ZZZ:ZZZ", "1m", {"limit": 1}, "no QQQQQQ/ZZZ:ZZZ; see: candlebus contracts bingx"),
+        ("kucoinfutures", BTC, "3m", {"limit": 1}, "kucoinfutures has no 3m candles; it has: 1m 5m"),
+        ("kucoinfutures", BTC, "6h", {"limit": 1}, "kucoinfutures has no 6h candles"),
+        ("bingx", BTC, "1d", {"limit": 100_000}, "would begin before 1970"),
+        ("bingx", BTC, "1d", {"since": 2**45}, "where the last one closed at"),
+    ],
+)  # fmt: skip
+def test_what_no_exchange_can_answer_fails_with_what_to_do(
+    redis: Redis, work: Work, exchange: str, symbol: str, timeframe: str, span: dict[str, int], complaint: str
+) -> None:
+    pending = Producer(redis).enqueue(f"{exchange}:{symbol}", timeframe, **span)  # type: ignore[arg-type]
+    work(exchange)
+    assert complaint in str(error_of(pending))
+    assert error_of(pending).exit_code == 2
+
+
+def test_a_request_in_the_wrong_queue_fails_with_the_reason(redis: Redis, work: Work) -> None:
+    queue = Queue("fetch.bingx", connection=redis, serializer=JSONSerializer)
+    asked = {"request_id": "lost", "exchange": "kucoinfutures", "symbol": BTC, "timeframe": "1h", "limit": 24}
+    queue.enqueue("candlebus.fetch_candles", **asked)
+    work()
+    failed = RequestBook(redis).status("lost")
+    assert failed is not None
+    assert "stands in the queue of bingx" in str(failed.error)
+
+
+def test_a_cancelled_request_is_not_fetched(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+    before = sandbox.stats("bingx").requests
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    assert pending.cancel() == "cancelled"
+    work()
+    assert pending.status().state == "cancelled"
+    assert sandbox.stats("bingx").requests == before
+
+
+def test_a_turn_that_is_asked_to_stop_ends_after_its_page_and_goes_back_to_the_queue(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=3 * 1440)
+    desk = Desk("bingx", redis, Settings(pace="full", urls=sandbox.urls))
+    stops = iter([False, True])
+    jobs = Jobs(redis, desk, "w", job_id=lambda: f"{pending.id}-t1", should_stop=lambda: next(stops))
+    jobs.fetch_candles(request_id=pending.id, exchange="bingx", symbol=BTC, timeframe="1m", limit=3 * 1440)
+    desk.close()
+    assert (pending.status().state, pending.status().pages) == ("queued", 1)
+    work()
+    assert (pending.status().state, pending.status().pages) == ("done", 3)
+
+
+def test_a_request_whose_job_was_lost_is_put_back_once(redis: Redis, work: Work) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    redis.delete("rq:queue:fetch.bingx")
+    assert put_back_overdue(redis, "bingx") == []
+    redis.zadd(keys.open_requests("bingx"), {pending.id: 1})
+    assert put_back_overdue(redis, "bingx") == [pending.id]
+    assert put_back_overdue(redis, "bingx") == []
+    work()
+    assert pending.status().state == "done"
+
+
+def test_a_request_that_waits_in_the_queue_is_not_put_back(redis: Redis) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    redis.zadd(keys.open_requests("bingx"), {pending.id: 1})
+    assert put_back_overdue(redis, "bingx") == []
+
+
+def test_a_job_delivered_twice_publishes_each_page_once(redis: Redis, work: Work) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=3 * 1440)
+    enqueue_turn(redis, pending.request, 1)
+    work()
+    assert pending.status().pages == 3
+    assert redis.xlen(keys.candles("bingx", "1m", BTC)) == 3

@@ -1,0 +1,268 @@
+"""One HTTP client for questions to an exchange: every answer is bounded in time and size, nothing is retried."""
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import DecodeError, HTTPError
+
+from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
+
+MAX_WIRE_BYTES: Final = 8 * 2**20
+MAX_BODY_BYTES: Final = 32 * 2**20
+_CHUNK_BYTES: Final = 65_536
+
+Params = Mapping[str, str | int]
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A whole answer.
+
+    Attributes:
+        headers: By lower-case name.
+        body: Decompressed, at most ``MAX_BODY_BYTES``.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Asks one exchange over warm connections; belongs to one thread.
+
+    Args:
+        exchange_name: Named in errors.
+        base_url: Scheme and host, ``http`` or ``https``; everything else about the address comes from the adapters.
+        gate: Called with the request's weight right before it leaves; it waits for the budget or raises.
+        session: Used as it is; without one a session of our own, which follows no redirect and keeps no cookie.
+        connect_timeout_s: Longest wait for a connection.
+        read_timeout_s: Longest silence of the exchange.
+        deadline_s: From the gate's consent to the last byte of the answer.
+        monotonic: Seconds of a clock that never steps.
+
+    Raises:
+        SettingsError: The base URL is not one.
+    """
+
+    def __init__(
+        self,
+        exchange_name: str,
+        base_url: str,
+        gate: Callable[[int], None],
+        *,
+        session: requests.Session | None = None,
+        connect_timeout_s: float = 5,
+        read_timeout_s: float = 10,
+        deadline_s: float = 20,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not _is_base_url(base_url):
+            raise SettingsError(f"{base_url[:80]!r} is no base URL of {exchange_name}; write https://HOST")
+        self.exchange_name = exchange_name
+        self.base_url = base_url.rstrip("/")
+        self._gate = gate
+        self._timeouts_s = (connect_timeout_s, read_timeout_s)
+        self._deadline_s = deadline_s
+        self._monotonic = monotonic
+        self._ends_s = float("inf")
+        self._session = _session(self._patience_s) if session is None else session
+
+    def get(self, path: str, params: Params, *, weight: int) -> Response:
+        """The answer to one request, whatever its status says.
+
+        Raises:
+            ExchangeUnavailable: The exchange does not answer, or not to the end.
+            MalformedPage: The answer is larger than an honest one, or damaged.
+        """
+        request = self._session.prepare_request(requests.Request("GET", self.base_url + path, params=dict(params)))
+        self._gate(weight)
+        self._ends_s = self._monotonic() + self._deadline_s
+        try:
+            return self._send(request)
+        except DecodeError as error:
+            raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent damaged compression") from error
+        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
+            raise ExchangeUnavailable(
+                self.exchange_name, f"{self.exchange_name} does not answer at {self.base_url} ({self._cause(error)})"
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections; the client is of no use afterwards."""
+        self._session.close()
+
+    def __enter__(self) -> "HttpClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, request: requests.PreparedRequest) -> Response:
+        answer = self._session.send(request, stream=True, allow_redirects=False, timeout=self._timeouts_s)
+        try:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            self._check_headers(headers)
+            return Response(answer.status_code, headers, self._body(answer))
+        finally:
+            answer.close()
+
+    def _check_headers(self, headers: dict[str, str]) -> None:
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip"):  # others would pass undecoded, or inflate in one piece
+            raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent the encoding {encoding[:40]!r}")
+        length = headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and (len(length) > 12 or int(length) > MAX_WIRE_BYTES):
+            raise self._too_large(MAX_WIRE_BYTES)
+
+    def _body(self, answer: requests.Response) -> bytes:
+        body = bytearray()
+        # read1 hands over what has come; read would wait for a full chunk and so for a dribbling exchange.
+        while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if answer.raw.tell() > MAX_WIRE_BYTES:
+                raise self._too_large(MAX_WIRE_BYTES)
+            if len(body) > MAX_BODY_BYTES:
+                raise self._too_large(MAX_BODY_BYTES)
+            self._patience_s()
+        return bytes(body)
+
+    def _too_large(self, most_bytes: int) -> MalformedPage:
+        return MalformedPage(self.exchange_name, f"{self.exchange_name} sent more than {most_bytes // 2**20} MiB")
+
+    def _patience_s(self) -> float:
+        left_s = self._ends_s - self._monotonic()
+        if left_s <= 0:
+            raise TimeoutError(f"no whole answer within {self._deadline_s:g} s")
+        return min(left_s, self._timeouts_s[1])
+
+    def _cause(self, error: BaseException) -> str:
+        chain = list(_chain(error))
+        for kind, words in _CAUSES.items():
+            found = next((link for link in chain if isinstance(link, kind)), None)
+            if found is not None:
+                return words or str(getattr(found, "verify_message", "") or "TLS failed")
+        if any(isinstance(link, requests.ConnectTimeout) for link in chain):
+            return f"no connection within {self._timeouts_s[0]:g} s"
+        if any(isinstance(link, TimeoutError | requests.Timeout) for link in chain):
+            late = self._monotonic() >= self._ends_s
+            return f"no whole answer within {self._deadline_s:g} s" if late else f"silent for {self._timeouts_s[1]:g} s"
+        return "answer cut off"
+
+
+_CAUSES: Final[dict[type[BaseException], str]] = {
+    ssl.SSLError: "",
+    ConnectionRefusedError: "connection refused",
+    http.client.RemoteDisconnected: "connection closed without an answer",
+    ConnectionResetError: "connection reset",
+    BrokenPipeError: "connection reset",
+    socket.gaierror: "name not resolved",
+}
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        requests.Request("GET", text).prepare()
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _session(patience_s: Callable[[], float]) -> requests.Session:
+    session = _Session()
+    session.trust_env = False  # no proxy, no .netrc, no certificates from the environment
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update(
+        {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"candlebus/{_version()}"}
+    )
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _BoundedAdapter(patience_s))
+    return session
+
+
+def _version() -> str:
+    try:
+        return version("candlebus")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None, always: to prepare the next request, requests would read a redirect's body without any bound."""
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """Connections whose every wait for bytes is bounded, those for the header lines too."""
+
+    def __init__(self, patience_s: Callable[[], float]) -> None:
+        self._patience_s = patience_s
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        patience_s = self._patience_s
+
+        def response(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
+            bounded: Any = _BoundedSocket(sock, patience_s)
+            return http.client.HTTPResponse(bounded, *args, **kwargs)
+
+        plain = type("Plain", (HTTPConnection,), {"response_class": staticmethod(response)})
+        secure = type("Secure", (HTTPSConnection,), {"response_class": staticmethod(response)})
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        }
+
+
+class _BoundedSocket:
+    """What http.client wants of a socket: a file to read the answer from."""
+
+    def __init__(self, sock: socket.socket, patience_s: Callable[[], float]) -> None:
+        self._sock = sock
+        self._patience_s = patience_s
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_BoundedReader(self._sock, self._patience_s), _CHUNK_BYTES)
+
+
+class _BoundedReader(io.RawIOBase):
+    """Reads a socket, waiting each time no longer than the patience left.
+
+    A timeout per read would let an exchange that sends one byte now and then, or one ``100 Continue`` after
+    another, hold a worker for ever.
+    """
+
+    def __init__(self, sock: socket.socket, patience_s: Callable[[], float]) -> None:
+        self._sock = sock
+        self._patience_s = patience_s
+        self._file = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._patience_s())
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,156 @@
+"""One page of a request: asked for, asked again where it lacks candles, and what is still missing named."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from bus.errors import MalformedPage, SpanError
+from bus.messages import Candle, Contract, Gap
+from bus.timeframes import Timeframe
+from workers.exchanges.base import Exchange, Page
+from workers.http import HttpClient
+from workers.retries import TRIES, tried
+from workers.windows import Span, confirm_windows, first_listed, missing, name_gaps
+
+#: How often a window is narrowed while asking again keeps bringing candles to light; after that its holes are not
+#: believed, and the page fails.
+_ROUNDS: Final = 6
+
+
+class SettledPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of every slot of ``[since_ms, until_ms)``: a candle, or a gap with its reason.
+
+    Attributes:
+        candles: Oldest first.
+        gaps: Ascending; with the candles they fill the span.
+        requests: How many requests it took, failed tries included.
+        long_decimals: Numbers with more digits than float64 keeps, in all answers together.
+    """
+
+    since_ms: int
+    until_ms: int
+    candles: list[Candle]
+    gaps: list[Gap]
+    requests: int
+    long_decimals: int
+
+
+def settle_page(
+    exchange: Exchange,
+    http: HttpClient,
+    contract: Contract,
+    timeframe: Timeframe,
+    since_ms: int,
+    until_ms: int,
+    *,
+    rows: int | None = None,
+    nothing_served_yet: bool = False,
+    request_since_ms: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    tries: int = TRIES,
+) -> SettledPage:
+    """Every slot of one page, settled.
+
+    Args:
+        since_ms: First instant, rounded up to the grid.
+        until_ms: First instant after the page, rounded up to the grid; not past the last closed candle.
+        rows: Slots of a largest page; the exchange's own number where it is None.
+        nothing_served_yet: Whether the request has got no candle so far.
+        request_since_ms: Where the request begins; an emptiness that began on its earlier pages counts from there.
+            The page's own start where it is None.
+        sleep: Waits between tries, in seconds.
+        tries: How often one request is sent at most.
+
+    Raises:
+        SpanError: The page is wider than the exchange answers at once.
+        CandleBusError: What stood in the way, after the last try where trying again could help.
+    """
+    begin, end = timeframe.ceil(since_ms), timeframe.ceil(until_ms)
+    most = min(rows or exchange.facts.page_rows, exchange.facts.page_rows)
+    if timeframe.slots(begin, end) > most:
+        raise SpanError(f"page [{begin}, {end}) is wider than the {most} candles of one answer")
+    asker = _Asker(exchange, http, contract, timeframe, sleep, tries)
+    first = first_listed(contract, timeframe, begin, end)
+    found = _found(asker, first, end)
+    empty_since_ms = first_listed(contract, timeframe, min(request_since_ms or begin, begin), end)
+    gaps = name_gaps(
+        missing(timeframe, first, end, found),
+        timeframe,
+        exchange.facts.hole_reason,
+        empty_since_ms=empty_since_ms if nothing_served_yet and first not in found else None,
+        rows=most,
+    )
+    return SettledPage(
+        since_ms=begin,
+        until_ms=end,
+        candles=[found[slot] for slot in sorted(found)],
+        gaps=([Gap(begin, first, "before_listing")] if begin < first else []) + gaps,
+        requests=asker.requests,
+        long_decimals=asker.long_decimals,
+    )
+
+
+class _Asker:
+    """Sends the requests of one page and counts them."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        http: HttpClient,
+        contract: Contract,
+        timeframe: Timeframe,
+        sleep: Callable[[float], None],
+        tries: int,
+    ) -> None:
+        self.timeframe = timeframe
+        self.name = exchange.facts.name
+        self.page_rows = exchange.facts.page_rows
+        self.requests = 0
+        self.long_decimals = 0
+        self._exchange = exchange
+        self._http = http
+        self._contract = contract
+        self._sleep = sleep
+        self._tries = tries
+
+    def candles(self, window: Span) -> dict[int, Candle]:
+        """The candles that open in the window, by open time."""
+        page = self._page(window)
+        self.long_decimals += page.long_decimals
+        return {candle.open_time: candle for candle in page.candles if window[0] <= candle.open_time < window[1]}
+
+    def _page(self, window: Span) -> Page:
+        return tried(lambda: self._once(window), sleep=self._sleep, tries=self._tries)
+
+    def _once(self, window: Span) -> Page:
+        self.requests += 1
+        return self._exchange.candles(self._http, self._contract, self.timeframe, *window)
+
+
+def _found(asker: _Asker, since_ms: int, until_ms: int) -> dict[int, Candle]:
+    """All candles of the span, after every hole has been asked for again, by open time."""
+    if since_ms >= until_ms:
+        return {}
+    found = asker.candles((since_ms, until_ms))
+    for from_ms, to_ms in _windows(asker, (since_ms, until_ms), found):
+        _confirm(asker, (from_ms, to_ms), found, _ROUNDS)
+    return found
+
+
+def _confirm(asker: _Asker, window: Span, found: dict[int, Candle], rounds: int) -> None:
+    """Ask for the window; if that brings new candles yet not all, the answer was cut: ask for less at a time."""
+    served = asker.candles(window)
+    is_news = bool(served.keys() - found.keys())
+    found |= served  # two answers disagree when a candle was revised: the later one holds
+    narrower = _windows(asker, window, found) if is_news else []
+    if narrower and not rounds:
+        raise MalformedPage(asker.name, f"{asker.name} keeps sending a part of {window[0]} to {window[1]} only")
+    for part in narrower:
+        _confirm(asker, part, found, rounds - 1)
+
+
+def _windows(asker: _Asker, window: Span, found: dict[int, Candle]) -> list[Span]:
+    runs = missing(asker.timeframe, *window, found)
+    return confirm_windows(runs, asker.timeframe, *window, asker.page_rows)
