@@ -11,6 +11,13 @@ from bus.connection import connect
 from bus.embedded import EmbeddedServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the server is a Redis test: it also runs on the other servers."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.redis)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """URL of a real server: CANDLEBUS_TEST_SERVER names a program, else the embedded one."""
