@@ -116,7 +116,7 @@ def _typical_units(listing: Listing) -> float:
 
 def _plain(units: int, decimals: int) -> float:
     # Division of integers gives the float nearest to the decimal; whole volumes stay integers, as on the wire.
-    return units / 10.0**decimals if decimals else units
+    return float(units / 10.0**decimals) if decimals else units
 
 
 def _ticks(listing: Listing, value: float) -> int:
