@@ -111,7 +111,7 @@ class Source:
 
 
 def _listed(candles: Mapping[int, _Kept]) -> list[list[Any]]:
-    return [[version, *candle] for version, candle in candles.values()]
+    return [[version, *candle] for _, (version, candle) in sorted(candles.items())]
 
 
 def _by_time(rows: Iterable[Sequence[Any]]) -> dict[int, _Kept]:

@@ -111,7 +111,7 @@ def _maker(listing: Listing, timeframe: Timeframe) -> Callable[[int, int, int, i
 
 def _typical_units(listing: Listing) -> float:
     """Typical volume of a minute at a price of one quote coin, in the smallest unit of the wire."""
-    return listing.turnover / abs(listing.multiplier) * 10**listing.volume_decimals
+    return float(listing.turnover / abs(listing.multiplier) * 10.0**listing.volume_decimals)
 
 
 def _plain(units: int, decimals: int) -> float:

@@ -76,14 +76,15 @@ def rule_of(venue: Venue, text: str | None = None, block_ms: int | None = None) 
     """The limits of a venue.
 
     Args:
-        text: ``N/S`` for N requests in any S seconds, whatever they ask for; ``off``; None for the documented limits.
+        text: ``N/S`` for N requests in any S seconds, whatever they ask for; ``off`` for no limit, weights still
+            counted; None for the documented limits.
         block_ms: How long BingX refuses after an excess; None for 5 minutes as documented, 1 s with a limit of ``N/S``.
 
     Raises:
         SettingsError: The text is neither.
     """
     if text == "off":
-        return Rule()
+        return msgspec.structs.replace(_DOCUMENTED[venue], windows=(), block_ms=0)
     rule = _DOCUMENTED[venue] if text is None else Rule(windows=(_window(text),), block_ms=1000)
     if venue != "bingx":
         return msgspec.structs.replace(rule, block_ms=0)
@@ -197,7 +198,7 @@ def _window(text: str) -> Window:
     number, slash, seconds = text.partition("/")
     try:
         window = Window(int(number), round(float(seconds) * 1000))
-    except ValueError:
+    except (ValueError, OverflowError):
         slash = ""
         window = Window(0, 0)
     if not slash or window.weight < 1 or window.length_ms < 1:

@@ -25,7 +25,7 @@ _VENUES: Final[dict[str, Venue]] = {
 _INTERVAL = re.compile(r"(\d+)(m|min|h|hour|d|day)")
 _UNITS: Final = {"m": "m", "min": "m", "h": "h", "hour": "h", "d": "d", "day": "d"}
 _CSV_NAME = re.compile(r"perp_([a-z]+)_([a-z0-9]+usdt)_(\w+)\.csv")
-_DAY = re.compile(r"20\d{6}")
+_DAY = re.compile(r"(?:19|20)\d{6}")
 
 
 class Track(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +35,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
         fetched_ms: When they were fetched, ms; candles that were open then are withheld.
     """
 
+    path: Path
     venue: Venue
     native_id: str
     timeframe: Timeframe
@@ -75,7 +76,7 @@ def load(paths: Iterable[str | Path], listings: Sequence[Listing]) -> dict[Venue
     known = {(listing.venue, listing.native_id) for listing in listings}
     for track in tracks:
         if (track.venue, track.native_id) not in known:
-            raise SettingsError(f"replay: the stand-in {track.venue} lists no {track.native_id}")
+            raise SettingsError(f"{track.path}: the stand-in {track.venue} lists no {track.native_id}")
     return {venue: _recording([t for t in tracks if t.venue == venue]) for venue in {t.venue for t in tracks}}
 
 
@@ -125,8 +126,17 @@ def _read_json(path: Path) -> Track | None:
     venue = _VENUES.get(file.source)
     if venue is None:
         raise ValueError(f"unknown source {file.source!r}")
+    timeframe = _timeframe(file.interval)
     rows = [Candle(r["ts"], r["open"], r["high"], r["low"], r["close"], r["volume"]) for r in file.candles]
-    return _track(venue, _native_id(venue, file.symbol), _timeframe(file.interval), _instant(file.fetched_at), rows)
+    fetched_ms = _instant(file.fetched_at)
+    return Track(
+        path=path,
+        venue=venue,
+        native_id=_native_id(venue, file.symbol),
+        timeframe=timeframe,
+        fetched_ms=fetched_ms,
+        candles=_closed(timeframe, fetched_ms, rows),
+    )
 
 
 def _read_csv(path: Path) -> Track | None:
@@ -143,7 +153,14 @@ def _read_csv(path: Path) -> Track | None:
     venue = _VENUES[name[1]]
     # Such a file does not tell when it was fetched: a second after its last candle closed.
     fetched_ms = rows[-1].open_time + timeframe.duration_ms + 1000 if rows else start_ms
-    return _track(venue, _native_id(venue, name[2].upper()), timeframe, fetched_ms, rows)
+    return Track(
+        path=path,
+        venue=venue,
+        native_id=_native_id(venue, name[2].upper()),
+        timeframe=timeframe,
+        fetched_ms=fetched_ms,
+        candles=_closed(timeframe, fetched_ms, rows),
+    )
 
 
 def _csv_row(row: Sequence[str], start_ms: int) -> Candle:
@@ -151,13 +168,12 @@ def _csv_row(row: Sequence[str], start_ms: int) -> Candle:
     return Candle(start_ms + int(row[0]), open_, high, low, close, volume)
 
 
-def _track(venue: Venue, native_id: str, timeframe: Timeframe, fetched_ms: int, rows: Sequence[Candle]) -> Track:
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for row in rows for value in row):
+def _closed(timeframe: Timeframe, fetched_ms: int, rows: Sequence[Candle]) -> list[Candle]:
+    if any(type(row.open_time) is not int or any(type(n) not in (int, float) for n in row) for row in rows):
         raise ValueError("a candle holds something else than numbers")
     if any(row.open_time % timeframe.duration_ms for row in rows):
         raise ValueError(f"an open time is off the {timeframe.name} grid")
-    closed = [row for row in rows if row.open_time + timeframe.duration_ms <= fetched_ms]
-    return Track(venue=venue, native_id=native_id, timeframe=timeframe, fetched_ms=fetched_ms, candles=closed)
+    return [row for row in rows if row.open_time + timeframe.duration_ms <= fetched_ms]
 
 
 def _native_id(venue: Venue, symbol: str) -> str:
@@ -175,7 +191,8 @@ def _timeframe(text: str) -> Timeframe:
 
 
 def _instant(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+    told = datetime.fromisoformat(text)
+    return round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _number(text: str) -> float:

@@ -145,7 +145,8 @@ class Sandbox:
     ) -> None:
         """Change what is given, on one venue or on all, from the next request on.
 
-        A new limit starts with empty windows; new faults start counting requests at 1; ``faults=""`` ends them.
+        A new limit starts with empty windows; new faults start counting requests at 1; ``faults=""`` ends them. A
+        ``block_ms`` alone brings back the documented limits.
         """
         chosen = self._exchanges.values() if venue is None else [self._exchange(venue)]
         for exchange in chosen:

@@ -41,7 +41,7 @@ class Sockets:
         Raises:
             SettingsError: A port is taken.
         """
-        failures: list[OSError] = []
+        failures: list[Exception] = []
         settled = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(settled, failures)), name="sandbox", daemon=True
@@ -71,7 +71,7 @@ class Sockets:
             raise SettingsError("the stand-in does not serve yet: enter it, or call start")
         return f"http://{_HOST}:{self._bound[venue]}"
 
-    async def _serve(self, settled: threading.Event, failures: list[OSError]) -> None:
+    async def _serve(self, settled: threading.Event, failures: list[Exception]) -> None:
         runners: list[web.ServerRunner] = []
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -80,7 +80,7 @@ class Sockets:
                 await self._open(venue, runners[-1])
             settled.set()
             await self._stop.wait()
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             failures.append(error)
         finally:
             await asyncio.gather(*(runner.cleanup() for runner in runners))
@@ -93,7 +93,7 @@ class Sockets:
             reply = exchange.reply(request.method, request.path, request.query)
             return await delivery.deliver(request, reply, self._slow_ms)
 
-        return web.ServerRunner(web.Server(handle), access_log=None, shutdown_timeout=_LAST_WORDS_S)
+        return web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=_LAST_WORDS_S)
 
     async def _open(self, venue: str, runner: web.ServerRunner) -> None:
         await runner.setup()
