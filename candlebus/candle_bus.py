@@ -21,6 +21,7 @@ from candlebus.exchange_locks import Say, holder_of
 from candlebus.local import LocalBus
 from producers.client import Pending, Producer
 from producers.fetch import fetch_all
+from producers.freshest import Freshest
 from producers.result import FetchResult
 from workers.exchanges import registry
 
@@ -164,14 +165,15 @@ class CandleBus:
             self._local.check()
 
     def subscribe(
-        self, series: str, timeframe: str, *, start: str = "now", idle: bool = False
+        self, series: str, timeframe: str, *, start: str = "now", idle: bool = False, raw: bool = False
     ) -> Iterator[CandleBatch | None]:
         """Batches of a series as they are published, by whomever; endless.
 
-        A candle that two requests asked for arrives twice: the one with the greater ``batch.version`` holds.
+        A candle that two requests asked for comes once, and once more only if a later version differs.
 
         Args:
             start: ``now``, ``start`` or the entry id after which to begin.
+            raw: Yield every batch as it stands on the stream, repeated candles and all.
             idle: Yield None about every two seconds in which nothing came, instead of waiting on.
 
         Raises:
@@ -181,8 +183,12 @@ class CandleBus:
         asked = check_series([series], timeframe)[0]
         redis = self._ready([])
         stream = keys.candles(asked.exchange, timeframe, asked.symbol)
+        freshest = Freshest()
         with readable_errors(self.url):
-            yield from (batch for batch in follow_stream(redis, stream, start) if idle or batch is not None)
+            for batch in follow_stream(redis, stream, start):
+                news = batch if batch is None or raw else freshest.news(batch)
+                if news is not None or (batch is None and idle):
+                    yield news
 
     def subscribe_aligned(self, group: str, *, start: str = "now", idle: bool = False) -> Iterator[AlignedBatch | None]:
         """Aligned batches of a group, as :meth:`subscribe`."""

@@ -30,6 +30,6 @@ def batch(since: int, until: int, *, page: int = 0, missing: tuple[int, ...] = (
         until=until * MINUTE_MS,
         volume_unit="base",
         n=len(minutes),
-        gaps=tuple(Gap(m * MINUTE_MS, (m + 1) * MINUTE_MS, "unavailable") for m in missing),
+        gaps=tuple(Gap(m * MINUTE_MS, (m + 1) * MINUTE_MS, "unavailable") for m in missing if since <= m < until),
         **columns([candle(minute * MINUTE_MS, float(minute + 1)) for minute in minutes]),
     )

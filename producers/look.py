@@ -1,0 +1,75 @@
+"""A bus seen from outside: who waits, who works, which exchanges are left alone for a while."""
+
+from collections.abc import Sequence
+
+import msgspec
+from redis import Redis
+
+from bus import keys
+from bus.queue import queue_of
+from producers.client import workers_of
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange that nobody asks for a while from one address, because it had refused.
+
+    Attributes:
+        left_ms: How long it still lasts, ms.
+    """
+
+    egress: str
+    left_ms: int
+    reason: str
+
+
+class ExchangeLook(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes on at one exchange.
+
+    Attributes:
+        queued: Turns that wait in its queue.
+        open_requests: Requests that have not ended.
+        workers: Processes that serve its queue.
+    """
+
+    exchange: str
+    queued: int
+    open_requests: int
+    workers: int
+    pauses: tuple[Pause, ...]
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether something waits that nobody will do."""
+        return not self.workers and bool(self.queued or self.open_requests)
+
+
+def look_at(redis: Redis, exchanges: Sequence[str]) -> list[ExchangeLook]:
+    """What goes on at these exchanges now."""
+    return [
+        ExchangeLook(
+            exchange=exchange,
+            queued=queue_of(exchange, redis).count,
+            open_requests=int(redis.zcard(keys.open_requests(exchange))),
+            workers=workers_of(redis, exchange),
+            pauses=pauses_of(redis, exchange),
+        )
+        for exchange in exchanges
+    ]
+
+
+def pauses_of(redis: Redis, exchange: str) -> tuple[Pause, ...]:
+    """The pauses of an exchange, by address."""
+    found = sorted(key.decode() for key in redis.scan_iter(keys.pause(exchange, "*"), count=1_000))
+    pauses = (_pause(redis, key, key.removeprefix(keys.pause(exchange, ""))) for key in found)
+    return tuple(pause for pause in pauses if pause.left_ms > 0)
+
+
+def paused_ms(redis: Redis, exchange: str, egress: str) -> int:
+    """How long nobody asks the exchange from that address, ms; 0 where there is no pause."""
+    return max(0, int(redis.pttl(keys.pause(exchange, egress))))
+
+
+def _pause(redis: Redis, key: str, egress: str) -> Pause:
+    left_ms, reason = redis.pttl(key), redis.get(key)
+    text = reason.decode(errors="replace") if isinstance(reason, bytes) else ""
+    return Pause(egress=egress, left_ms=int(left_ms), reason=text)
