@@ -1,0 +1,106 @@
+"""The command line put together: every command, one line for every error, one code for every end."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from types import FrameType
+from typing import Annotated, Any, Final
+
+import typer
+from typer.main import get_command
+
+from bus.errors import CandleBusError
+from candlebus.commands import demo, fetch, groups, look, run, sandbox, watch
+
+_INTERRUPTED: Final = 130
+_NO_READER: Final = 141
+#: What typer raises for a wrong command line; its own copy of click's class has no public name.
+_WrongUsage: Final[Any] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="candlebus",
+    help="Complete, aligned candles of perpetual futures on Redis Streams, within the exchanges' limits.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for register in (fetch, run, groups, watch, look, sandbox, demo):
+    register.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"candlebus {version('candlebus')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Complete, aligned candles of perpetual futures on Redis Streams, within the exchanges' limits."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code: 0 complete, 1 failed, 2 usage, 3 partial."""
+    try:
+        with _orderly_end():
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except CandleBusError as error:
+        return _tell(str(error), error.exit_code)
+    except _WrongUsage as error:
+        return _tell_usage(error)
+    except KeyboardInterrupt:
+        return _tell("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        # Nobody reads any more; at exit the interpreter would try to flush once more, and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NO_READER
+
+
+def _run(arguments: list[str]) -> int:
+    command = get_command(app)
+    try:
+        with command.make_context("candlebus", arguments) as context:
+            code = command.invoke(context)
+    except typer.Exit as ended:
+        code = ended.exit_code
+    sys.stdout.flush()
+    return int(code or 0)
+
+
+def _tell(text: str, code: int) -> int:
+    line = "".join(
+        c if c.isprintable() else "?" for c in " ".join(text.split())
+    )  # an exchange may have sent some of it
+    sys.stderr.write(f"candlebus: {line}\n")
+    return code
+
+
+def _tell_usage(error: Any) -> int:
+    text = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "candlebus"
+    code = int(error.exit_code)
+    return _tell(f"{text}; see: {path} --help", code) if text else code  # no text: the help was shown
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Turn the signals that ask a process to end into an exception, so that everything open is closed."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough; what is open has bounds of its own
+        raise SystemExit(128 + number)
+
+    asked = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in asked}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

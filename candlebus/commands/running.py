@@ -1,0 +1,94 @@
+"""``candlebus worker`` and ``aligner``: processes kept alive on a shared bus; ``up`` starts that bus as well."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from bus.connection import address, connect
+from bus.errors import SettingsError
+from bus.groups import GroupBook
+from bus.settings import PACES, Settings, child_environment, load
+from candlebus.commands.ending import UntilInterrupted
+from candlebus.commands.options import one_of
+from candlebus.commands.shared import checked
+from candlebus.durable import DurableBus
+from workers.exchanges import registry
+from workers.supervisor import Supervisor
+
+#: Below the half minute after which an orchestrator kills, with time left for ourselves.
+_GRACE_S = 20.0
+_STANDARD_ERROR = 2
+
+
+def run_up(exchanges: Sequence[str], processes: int, port: int | None) -> int:
+    """Run a durable bus until interrupted."""
+    asked, settings = _known(exchanges), load()
+    with (
+        UntilInterrupted(),
+        DurableBus(settings, asked, port=port, say=_say) as bus,
+        _supervisor(bus.settings) as supervisor,
+    ):
+        for exchange in asked:
+            supervisor.add("worker", exchange, processes=processes)
+        supervisor.add("aligner")
+        sys.stdout.write(f"{bus.export_line}\n")
+        sys.stdout.flush()
+        _say(
+            f"serving {' '.join(asked)}, {processes} workers each, and an aligner, data in {bus.folder}; Ctrl-C ends it"
+        )
+        return supervisor.run()
+    return 0
+
+
+def run_workers(exchanges: Sequence[str], processes: int, pace: str | None) -> int:
+    """Run workers of a shared bus until interrupted."""
+    asked, settings = _known(exchanges), load()
+    if pace is not None:
+        settings = msgspec.structs.replace(settings, pace=one_of("--pace", pace, PACES), paces={})
+    _check_bus(settings, "a worker")
+    with UntilInterrupted(), _supervisor(settings) as supervisor:
+        for exchange in asked:
+            supervisor.add("worker", exchange, processes=processes)
+        return supervisor.run()
+    return 0
+
+
+def run_aligner(groups: Sequence[str]) -> int:
+    """Run an aligner of a shared bus until interrupted."""
+    settings = load()
+    _check_bus(settings, "an aligner", groups)
+    with UntilInterrupted(), _supervisor(settings) as supervisor:
+        supervisor.add("aligner", *groups)
+        return supervisor.run()
+    return 0
+
+
+def _known(exchanges: Sequence[str]) -> list[str]:
+    return sorted({registry.get(name).facts.name for name in exchanges})
+
+
+def _check_bus(settings: Settings, who: str, groups: Sequence[str] = ()) -> None:
+    if settings.redis_url is None:
+        raise SettingsError(
+            f"{who} needs a server: set CANDLEBUS_REDIS_URL, or start a bus with 'candlebus up EXCHANGE…'"
+        )
+    with checked(connect(settings.redis_url), settings.redis_url) as redis:
+        for name in groups:
+            GroupBook(redis).get(name)
+    _say(f"{who} of the bus at {address(settings.redis_url)}; Ctrl-C ends it")
+
+
+@contextmanager
+def _supervisor(settings: Settings) -> Iterator[Supervisor]:
+    supervisor = Supervisor(child_environment(settings), output=_STANDARD_ERROR, grace_s=_GRACE_S)
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"candlebus: {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,94 @@
+"""``candlebus status``: the bus at one look, for people, for programs and for health checks."""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from bus.connection import address
+from bus.errors import GroupError
+from bus.groups import GroupBook, GroupStatus
+from bus.settings import load
+from candlebus.commands.shared import bus_url, shared_bus
+from candlebus.output.instants import duration, iso
+from candlebus.output.tables import show, table_of
+from producers.look import ExchangeLook, look_at
+from workers.exchanges import registry
+
+
+def shown(*, as_json: bool, check: bool) -> int:
+    """Show the bus; 1 when ``check`` finds work that nobody does."""
+    settings = load()
+    url = address(bus_url(settings) or "")
+    with shared_bus(settings) as redis:
+        looks = look_at(redis, registry.names())
+        groups = _statuses(GroupBook(redis))
+    if as_json:
+        _write_json(url, looks, groups)
+    else:
+        _write_tables(url, looks, groups)
+    deserted = [look.exchange for look in looks if look.is_deserted]
+    for exchange in deserted:
+        sys.stderr.write(
+            f"candlebus: requests wait for {exchange} and no worker serves it; "
+            f"start one with: candlebus worker {exchange}\n"
+        )
+    return 1 if check and deserted else 0
+
+
+def _statuses(book: GroupBook) -> list[GroupStatus]:
+    found = []
+    for name in book.names():
+        try:
+            found.append(book.status(name))
+        except GroupError:
+            continue  # removed between the two looks
+    return found
+
+
+def _write_json(url: str, looks: list[ExchangeLook], groups: list[GroupStatus]) -> None:
+    told: dict[str, Any] = {
+        "redis_url": url,
+        "exchanges": {look.exchange: msgspec.to_builtins(look) for look in looks},
+        "groups": {status.group.name: _group(status) for status in groups},
+    }
+    sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+
+
+def _group(status: GroupStatus) -> dict[str, Any]:
+    told = msgspec.structs.asdict(status)
+    group: dict[str, Any] = msgspec.to_builtins(status.group)
+    del told["group"], group["type"], group["name"]
+    return group | told
+
+
+def _write_tables(url: str, looks: list[ExchangeLook], groups: list[GroupStatus]) -> None:
+    cells = [
+        [look.exchange, str(look.workers), str(look.queued), str(look.open_requests), _pauses(look)] for look in looks
+    ]
+    show(
+        sys.stdout, table_of(f"bus at {url}", ["exchange", "workers", "queued turns", "open requests", "pause"], cells)
+    )
+    if groups:
+        columns = ["group", "timeframe", "series", "rows", "final before", "pending", "late", "aligner"]
+        show(sys.stdout, table_of("", columns, [_group_cells(status) for status in groups]))
+
+
+def _pauses(look: ExchangeLook) -> str:
+    return (
+        "; ".join(f"{pause.egress}: {duration(pause.left_ms / 1000)}: {pause.reason}" for pause in look.pauses) or "-"
+    )
+
+
+def _group_cells(status: GroupStatus) -> list[str]:
+    group = status.group
+    counts = [len(group.series), status.rows]
+    behind = [sum(status.pending.values()), sum(status.late.values())]
+    return [
+        group.name,
+        group.timeframe,
+        *map(str, counts),
+        iso(status.decided_ms),
+        *map(str, behind),
+        status.owner or "-",
+    ]

@@ -1,0 +1,102 @@
+"""``candlebus watch``: follow a candle stream or an aligned stream, and say when it stays silent."""
+
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
+
+from bus.alignment import AlignedRow
+from bus.codec import candles_of, rows_of
+from bus.errors import BusError, RequestError, SettingsError
+from bus.groups import GroupBook
+from bus.messages import AlignedBatch, Candle, CandleBatch
+from bus.settings import load
+from candlebus.candle_bus import CandleBus, check_series
+from candlebus.commands.shared import bus_url, shared_bus
+from candlebus.output.instants import iso
+from candlebus.output.lines import candle_lines, row_lines
+from candlebus.output.tables import number
+from producers.result import spread_bp
+
+_SILENT_S: Final = 10.0
+_B = TypeVar("_B", CandleBatch, AlignedBatch)
+_ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
+
+
+def watched(series: str | None, group: str | None, timeframe: str, start: str) -> int:
+    """Follow until interrupted; the exit code."""
+    if (series is None) == (group is None):
+        raise RequestError("name what to watch: either a series or --group NAME")
+    if start not in ("start", "now") and not _ENTRY_ID.fullmatch(start):
+        raise SettingsError(f"--from {start[:80]!r} is neither start, now nor an entry id such as 1735689600000-0")
+    try:
+        _write_all(_group_lines(group, start) if group is not None else _series_lines(series or "", timeframe, start))
+    except KeyboardInterrupt:
+        return 0
+    raise BusError("the stream has ended")
+
+
+def _write_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+def _series_lines(text: str, timeframe: str, start: str) -> Iterator[str]:
+    series = check_series([text], timeframe)[0]
+    with CandleBus(_url([series.exchange])) as bus:
+        batches = bus.subscribe(text, timeframe, start=start, idle=True)
+        for batch in _told_when_silent(batches, f"candlebus fetch {text} -t {timeframe}"):
+            yield from _candle_lines(text, batch)
+
+
+def _group_lines(name: str, start: str) -> Iterator[str]:
+    with shared_bus(load()) as redis:
+        group = GroupBook(redis).get(name)
+    with CandleBus(_url([])) as bus:
+        cure = f"candlebus fetch {' '.join(group.series)} -t {group.timeframe}"
+        for batch in _told_when_silent(bus.subscribe_aligned(name, start=start, idle=True), cure):
+            yield from _row_lines(batch)
+
+
+def _url(exchanges: list[str]) -> str:
+    url = bus_url(load(), exchanges)
+    if url is None:
+        raise SettingsError("there is no bus to watch: set CANDLEBUS_REDIS_URL, or run 'candlebus up EXCHANGE…' here")
+    return url
+
+
+def _told_when_silent(batches: Iterable[_B | None], cure: str) -> Iterator[_B]:
+    """The batches; where none come for a while, a line says once what would publish some."""
+    since, told = time.monotonic(), False
+    for batch in batches:
+        if batch is not None:
+            since = time.monotonic()
+            yield batch
+        elif not told and time.monotonic() - since >= _SILENT_S:
+            told = True
+            sys.stderr.write(f"candlebus: nothing published for {_SILENT_S:.0f} s; start: {cure}\n")
+            sys.stderr.flush()
+
+
+def _candle_lines(name: str, batch: CandleBatch) -> Iterator[str]:
+    candles = candles_of(batch)
+    if sys.stdout.isatty():
+        return (_candle_text(name, batch.timeframe, candle) for candle in candles)
+    return candle_lines([(name, candles)], batch.timeframe)
+
+
+def _row_lines(batch: AlignedBatch) -> Iterator[str]:
+    rows = [AlignedRow.of(candles) for candles in rows_of(batch)]
+    return map(_row_text, rows) if sys.stdout.isatty() else row_lines(rows)
+
+
+def _candle_text(name: str, timeframe: str, candle: Candle) -> str:
+    values = " ".join(f"{letter} {number(value)}" for letter, value in zip("OHLCV", candle[1:], strict=True))
+    return f"{iso(candle.open_time)}  {name} {timeframe}  {values}\n"
+
+
+def _row_text(row: AlignedRow) -> str:
+    closes = "  ".join(f"{name} {number(candle.close)}" for name, candle in row.candles.items())
+    return f"{iso(row.open_time)}  {closes}  spread {spread_bp(row):.2f} bp\n"

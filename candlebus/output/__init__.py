@@ -1,0 +1,1 @@
+"""How candles leave the command line: as lines, as tables, as files that appear whole."""

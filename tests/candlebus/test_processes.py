@@ -1,0 +1,223 @@
+"""The command line as processes: how they begin, how they end, and that nothing of them stays."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.settings import Settings, child_environment
+from candlebus.sandbox import Sandbox
+from tests.candlebus.conftest import RunningBus
+
+BTC = "bingx:BTC/USDT:USDT"
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as stand_ins:
+        yield stand_ins
+
+
+@pytest.fixture
+def start(tmp_path: Path, sandbox: Sandbox) -> Iterator[Start]:
+    """Starts commands whose exchanges are stand-ins; whatever still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(*arguments: str, settings: Settings | None = None) -> "subprocess.Popen[str]":
+        env = child_environment(settings or Settings(pace="full", urls=sandbox.urls, home=tmp_path))
+        command = [sys.executable, "-P", "-m", "candlebus", *arguments]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, bufsize=1))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def left_of(home: Path) -> list[str]:
+    """Command lines of the processes that were started with that home."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home).encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+    return found
+
+
+def gone(home: Path, within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while left_of(home):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def wait_until(happened: Callable[[], bool], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_a_fetch_without_a_bus_brings_its_own_and_leaves_nothing(
+    start: Start, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fetch = start("fetch", BTC, "kucoinfutures:BTC/USDT:USDT", "-t", "30m", "-n", "20", "--align")
+    out, err = fetch.communicate(timeout=60)
+    assert fetch.returncode == 0, err
+    assert all(json.loads(line)["spread_ms"] == 0 for line in out.splitlines())
+    assert len(out.splitlines()) >= 15
+    assert gone(tmp_path)
+    assert [sandbox.stats(venue).refusals for venue in sandbox.urls] == [0, 0]
+
+
+@pytest.mark.slow
+def test_an_exchange_that_is_down_is_one_line_and_exit_code_1(start: Start, tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        fetch = start("fetch", BTC, "-t", "30m", settings=Settings(urls={"bingx": url}, home=tmp_path))
+        out, err = fetch.communicate(timeout=60)
+    assert (fetch.returncode, out, err.count("\n")) == (1, "", 1)
+    assert "bingx does not answer" in err
+    assert gone(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (signal.SIGINT, 130, "candlebus: interrupted\n"),
+        (signal.SIGTERM, 143, ""),
+        (signal.SIGKILL, -9, ""),
+    ],
+)
+def test_a_fetch_that_is_ended_leaves_no_process_and_no_file(
+    start: Start, sandbox: Sandbox, tmp_path: Path, number: int, code: int, words: str
+) -> None:
+    sandbox.plan(latency_ms=400)
+    file = tmp_path / "candles.csv"
+    file.write_text("precious")
+    fetch = start("fetch", BTC, "-t", "1m", "-n", "40000", "-o", str(file))
+    wait_until(lambda: sandbox.stats("bingx").candle_requests > 0)
+    fetch.send_signal(number)
+    out, err = fetch.communicate(timeout=30)
+    assert (fetch.returncode, out, err) == (code, "", words)
+    assert gone(tmp_path)
+    assert file.read_text() == "precious"
+    if number != signal.SIGKILL:
+        assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_reader_that_goes_away_is_no_error(start: Start) -> None:
+    process = start("exchanges")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=20) == 141
+    assert process.stderr.read() == ""
+
+
+def test_the_version_and_the_help_need_no_bus(start: Start) -> None:
+    assert start("--version").communicate(timeout=20)[0].startswith("candlebus ")
+    assert "--align" in start("fetch", "--help").communicate(timeout=20)[0]
+
+
+@pytest.mark.slow
+def test_up_serves_this_machine_until_it_is_ended(start: Start, sandbox: Sandbox, tmp_path: Path) -> None:
+    up = start("up", "bingx", "kucoinfutures", "--processes", "1")
+    assert up.stdout is not None
+    export, _, url = up.stdout.readline().strip().partition("=")
+    assert export == "export CANDLEBUS_REDIS_URL"
+
+    second = start("up", "bingx")
+    out, err = second.communicate(timeout=20)
+    assert (second.returncode, out, err.count("\n")) == (2, "", 1)
+    assert f"(process {up.pid}) runs already" in err
+
+    fetch = start("fetch", BTC, "-t", "30m", "-n", "5")
+    out, err = fetch.communicate(timeout=30)
+    assert (fetch.returncode, len(out.splitlines())) == (0, 5)
+    assert f"joining the bus of {'candlebus up bingx kucoinfutures --processes 1'!r}" in err
+
+    paced = start("fetch", BTC, "-t", "30m", "--pace", "full")
+    assert "pace belongs to the workers there" in paced.communicate(timeout=30)[1]
+    assert paced.returncode == 2
+
+    added = start("group", "add", "pair", BTC, "kucoinfutures:BTC/USDT:USDT", "-t", "30m")
+    assert added.wait(timeout=20) == 0
+    assert Path(shlex.split(url)[0].removeprefix("unix://")).is_socket()
+
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(timeout=25) == 143
+    assert gone(tmp_path)
+
+    again = start("up", "bingx", "--processes", "1")
+    assert again.stdout is not None
+    again.stdout.readline()
+    assert start("group", "list").communicate(timeout=20)[0] == "pair\n"
+    again.send_signal(signal.SIGINT)
+    assert again.wait(timeout=25) == 0
+    assert gone(tmp_path)
+
+
+@pytest.mark.slow
+def test_workers_and_aligners_of_a_shared_bus_end_when_asked(
+    start: Start, running_bus: RunningBus, tmp_path: Path
+) -> None:
+    settings = Settings(redis_url=running_bus.url, urls=running_bus.sandbox.urls, home=tmp_path)
+    processes = [
+        start("worker", "bingx", "kucoinfutures", settings=settings),
+        start("aligner", settings=settings),
+        start("watch", BTC, settings=settings),
+    ]
+    wait_until(lambda: sum("-m workers" in line for line in left_of(tmp_path)) >= 3)
+    time.sleep(0.5)
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    assert [process.wait(timeout=25) for process in processes] == [0, 0, 0]
+    assert gone(tmp_path)
+
+
+def test_the_sandbox_prints_the_lines_to_export(start: Start) -> None:
+    process = start("sandbox", "--port", "kucoinfutures=0")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("export CANDLEBUS_URL_KUCOINFUTURES=http://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "")
+    assert "stand-in exchanges, no real ones" in err
+
+
+@pytest.mark.slow
+def test_the_demo_checks_itself(start: Start, tmp_path: Path) -> None:
+    demo = start("demo")
+    out, err = demo.communicate(timeout=90)
+    assert (demo.returncode, err) == (0, "")
+    assert (
+        out.splitlines()[0] == "The exchanges of this demo are stand-ins on this machine: made-up candles, no network."
+    )
+    assert "spread bp" in out
+    assert "aligned rows in" in out
+    assert gone(tmp_path)
+
+
+def test_what_nobody_expects_keeps_its_traceback(tmp_path: Path) -> None:
+    code = "from candlebus import cli; cli._run = lambda _: 1 / 0; cli.main([])"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=os.sep, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
