@@ -11,6 +11,8 @@ from bus.connection import connect, wait_until_ready
 from bus.errors import BusUnavailable, SettingsError
 
 _START_S = 10.0
+#: The kernel takes socket paths of up to about 100 bytes.
+_LONGEST_SOCKET_FOLDER = 85
 _ON_PATH = ("valkey-server", "redis-server")
 
 
@@ -51,23 +53,30 @@ class EmbeddedServer:
 
         Args:
             data: Folder of a durable server (append-only file, synced at every write); None keeps all in memory.
-            port: Loopback port; None listens on a unix socket in a folder that only this user may enter.
+            port: Loopback port; None listens on a unix socket that only this user may open.
             program: The server program; None looks for one.
 
         Raises:
             SettingsError: No server program is found.
             BusUnavailable: It does not start; the message holds its last line.
         """
-        # Socket paths are limited to about 100 bytes, so the folder is short and not below ``data``.
         self._folder = Path(tempfile.mkdtemp(prefix="candlebus-"))
         self._log = self._folder / "server.log"
         self._data = data or self._folder
-        socket = self._folder / "s"
+        socket = self._socket(data)
         self.url = f"unix://{socket}" if port is None else f"redis://127.0.0.1:{port}/0"
         command = [program or find_server(), *_arguments(self._data, socket, port, durable=data is not None)]
         with self._log.open("wb") as log:
             self._child = Child(command, output=log, grace_s=10)
         self._wait()
+
+    def _socket(self, data: Path | None) -> Path:
+        """Where the socket lies: a durable server's keeps its place, so that what was exported stays true."""
+        if data is not None:
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if len(str(data)) <= _LONGEST_SOCKET_FOLDER:
+                return data.resolve() / "bus.sock"
+        return self._folder / "s"
 
     def _wait(self) -> None:
         client = connect(self.url)
@@ -99,7 +108,6 @@ class EmbeddedServer:
 
 
 def _arguments(data: Path, socket: Path, port: int | None, *, durable: bool) -> list[str]:
-    data.mkdir(parents=True, exist_ok=True)
     listen = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
     if port is not None:
         listen = ["--port", str(port), "--bind", "127.0.0.1"]

@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bus.errors import RequestError, SeriesError, SpanError
+from bus.instants import iso
 from bus.timeframes import timeframe
 
 VolumeUnit = Literal["base", "contracts", "unknown"]
@@ -131,7 +132,7 @@ def check_span(since_ms: int | None, until_ms: int | None, limit: int | None) ->
         if instant_ms is not None and not 0 <= instant_ms < 2**53:
             raise SpanError(f"{name} {instant_ms} is no time in ms since 1970")
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
-        raise SpanError(f"since {since_ms} is not before until {until_ms}")
+        raise SpanError(f"since {iso(since_ms)} is not before until {iso(until_ms)}")
 
 
 def check_group_name(name: str) -> None:

@@ -16,10 +16,10 @@ from bus.codec import rows_of
 from bus.embedded import EmbeddedServer
 from bus.errors import BusError
 from bus.groups import GroupBook
+from bus.instants import duration
 from bus.settings import Settings, child_environment
 from bus.timeframes import SETTLE_MS, TIMEFRAMES
 from candlebus.candle_bus import CandleBus
-from candlebus.output.instants import duration
 from candlebus.output.tables import row_table, show, table_of
 from candlebus.progress import Progress
 from candlebus.sandbox import Sandbox

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
+from bus.instants import duration, iso
 from bus.requests import RequestStatus
 from bus.timeframes import Timeframe
-from candlebus.output.instants import duration, iso
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

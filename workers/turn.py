@@ -8,6 +8,7 @@ from redis import Redis
 
 from bus.codec import columns
 from bus.errors import Fenced, SpanError
+from bus.instants import iso
 from bus.messages import CandleBatch, Contract, FetchRequest
 from bus.requests import Claim, RequestBook, RequestStatus
 from bus.streams import Publisher
@@ -132,10 +133,10 @@ def span_of(request: FetchRequest, frame: Timeframe, exchange_now_ms: int) -> tu
     else:
         since_ms = frame.ceil(request.since or 0)
     if since_ms < 0:
-        raise SpanError(f"{request.limit} {frame.name} candles before {until_ms} would begin before 1970")
+        raise SpanError(f"{request.limit} {frame.name} candles before {iso(until_ms)} would begin before 1970")
     if since_ms >= until_ms:
         raise SpanError(
-            f"no {frame.name} candle of [{since_ms}, {request.until or '…'}) has closed on {request.exchange}, "
-            f"where the last one closed at {closed_ms}"
+            f"no {frame.name} candle from {iso(since_ms)} on has closed on {request.exchange}, "
+            f"where the last one closed at {iso(closed_ms)}"
         )
     return since_ms, until_ms

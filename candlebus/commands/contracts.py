@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from bus.errors import UnknownSymbol
+from bus.instants import iso
 from bus.messages import Contract, Series
 from bus.settings import Settings, load
 from candlebus.commands.shared import bus_url, shared_bus
 from candlebus.exchange_locks import ExchangeLocks
-from candlebus.output.instants import iso
 from candlebus.output.tables import number, show, table_of
 from producers.contracts import contract_map
 from workers.exchanges import registry

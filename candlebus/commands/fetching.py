@@ -11,6 +11,7 @@ import msgspec
 from bus.clock import SystemClock
 from bus.connection import address
 from bus.errors import CandleBusError, PartialResult, RequestError, SettingsError
+from bus.instants import duration
 from bus.messages import Series, check_span
 from bus.settings import PACES, Pace, load
 from bus.timeframes import TIMEFRAMES
@@ -20,7 +21,6 @@ from candlebus.commands.shared import bus_url
 from candlebus.output import lines, report
 from candlebus.output.files import destination, whole_file
 from candlebus.output.forms import Form, form_of
-from candlebus.output.instants import duration
 from candlebus.progress import Progress
 from producers.look import paused_ms
 from producers.result import AlignedRows, FetchResult

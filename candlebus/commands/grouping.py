@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 from bus.clock import SystemClock
 from bus.groups import GroupBook
+from bus.instants import iso
 from bus.settings import load
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import check_series
 from candlebus.commands.options import instant_ms
 from candlebus.commands.shared import shared_bus
-from candlebus.output.instants import iso
 from candlebus.output.tables import show, table_of
 
 

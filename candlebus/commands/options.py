@@ -6,7 +6,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 from bus.errors import SettingsError, SpanError
-from candlebus.output.instants import iso
+from bus.instants import iso
 
 SeriesList = Annotated[
     list[str], typer.Argument(metavar="SERIES", help="EXCHANGE:SYMBOL, such as bingx:BTC/USDT:USDT.")

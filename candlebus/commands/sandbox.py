@@ -43,9 +43,9 @@ def sandbox(
         clock_skew_ms=dict.fromkeys(venues, skew_ms),
     )
     with UntilInterrupted(), served:
+        sys.stderr.write("candlebus: stand-in exchanges, no real ones; Ctrl-C ends them\n")
         sys.stdout.writelines(f"export CANDLEBUS_URL_{name.upper()}={served.url(name)}\n" for name in venues)
         sys.stdout.flush()
-        sys.stderr.write("candlebus: stand-in exchanges, no real ones; Ctrl-C ends them\n")
         threading.Event().wait()
     return 0
 

@@ -8,9 +8,9 @@ import msgspec
 from bus.connection import address
 from bus.errors import GroupError
 from bus.groups import GroupBook, GroupStatus
+from bus.instants import duration, iso
 from bus.settings import load
 from candlebus.commands.shared import bus_url, shared_bus
-from candlebus.output.instants import duration, iso
 from candlebus.output.tables import show, table_of
 from producers.look import ExchangeLook, look_at
 from workers.exchanges import registry

@@ -10,11 +10,11 @@ from bus.alignment import AlignedRow
 from bus.codec import candles_of, rows_of
 from bus.errors import BusError, RequestError, SettingsError
 from bus.groups import GroupBook
+from bus.instants import iso
 from bus.messages import AlignedBatch, Candle, CandleBatch
 from bus.settings import load
 from candlebus.candle_bus import CandleBus, check_series
 from candlebus.commands.shared import bus_url, shared_bus
-from candlebus.output.instants import iso
 from candlebus.output.lines import candle_lines, row_lines
 from candlebus.output.tables import number
 from producers.result import spread_bp

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bus.alignment import AlignedRow
+from bus.instants import iso
 from bus.messages import Candle
-from candlebus.output.instants import iso
 from producers.result import spread_bp
 
 _ENDS: Final = 5

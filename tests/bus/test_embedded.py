@@ -69,13 +69,16 @@ def test_a_server_listens_on_no_network_unless_asked_and_then_on_loopback_only(t
         client.close()
 
 
-def test_a_durable_server_finds_its_data_again(tmp_path: Path) -> None:
+def test_a_durable_server_finds_its_data_again_at_the_same_address(tmp_path: Path) -> None:
+    urls = set()
     for expected in (None, b"1"):
         with EmbeddedServer(data=tmp_path / "data") as server:
+            urls.add(server.url)
             client = connect(server.url)
             assert client.get("k") == expected
             client.set("k", "1")
             client.close()
+    assert len(urls) == 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

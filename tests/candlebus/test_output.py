@@ -9,12 +9,12 @@ import pytest
 
 from bus.alignment import AlignedRow
 from bus.errors import SettingsError, SpanError
+from bus.instants import duration, iso
 from bus.messages import Candle
 from candlebus.commands.options import instant_ms
 from candlebus.output import lines
 from candlebus.output.files import destination, whole_file
 from candlebus.output.forms import form_of
-from candlebus.output.instants import duration, iso
 from candlebus.output.tables import candle_table, number, row_table, show
 
 AWKWARD = Candle(0, 0.1 + 0.2, 1e300, 5e-324, 123456.789012345, 1e22)
