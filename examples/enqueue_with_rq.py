@@ -16,6 +16,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+LOCAL = "redis://localhost:6379/0"
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -62,8 +63,11 @@ def main() -> int:
     parser.add_argument("--until", type=int, help="open times stay below it, ms")
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait")
     given = parser.parse_args()
+    if ":" not in given.series:
+        parser.error(f"{given.series} is no series; write EXCHANGE:SYMBOL")
 
-    redis = Redis.from_url(os.environ["CANDLEBUS_REDIS_URL"])  # noqa: TID251 - an app without our settings
+    url = os.environ.get("CANDLEBUS_REDIS_URL", LOCAL)  # noqa: TID251 - an app without our settings
+    redis = Redis.from_url(url)
     span = {name: getattr(given, name) for name in ("limit", "since", "until") if getattr(given, name) is not None}
     request_id, job = enqueue(redis, given.series, given.timeframe, span)
     print(f"request {request_id}", flush=True)

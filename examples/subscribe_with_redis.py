@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 from redis import Redis
 
+LOCAL = "redis://localhost:6379/0"
+
 
 class CandleBatch(
     msgspec.Struct,
@@ -71,11 +73,14 @@ def main() -> None:
     parser.add_argument("--start", default="now", help="now, start or the entry id after which to begin")
     parser.add_argument("--batches", type=int, help="stop after so many")
     given = parser.parse_args()
+    if ":" not in given.series:
+        parser.error(f"{given.series} is no series; write EXCHANGE:SYMBOL")
 
     exchange, _, symbol = given.series.partition(":")
     stream = f"candlebus:candles:{exchange}:{given.timeframe}:{symbol}"
+    url = os.environ.get("CANDLEBUS_REDIS_URL", LOCAL)  # noqa: TID251 - an app without our settings
     # RESP2 replies have one shape in every redis-py.
-    redis = Redis.from_url(os.environ["CANDLEBUS_REDIS_URL"], protocol=2)  # noqa: TID251 - an app without our settings
+    redis = Redis.from_url(url, protocol=2)
     decoder = msgspec.msgpack.Decoder(CandleBatch)
     versions: dict[int, int] = {}
     for count, fields in enumerate(entries(redis, stream, given.start), start=1):

@@ -69,7 +69,7 @@ if (positionals.length !== 2 || !series.includes(":") || (values.limit === undef
 const given = ["limit", "since", "until"].filter((name) => values[name] !== undefined);
 const span = Object.fromEntries(given.map((name) => [name, Number(values[name])]));
 
-const redis = createClient({ url: process.env.CANDLEBUS_REDIS_URL });
+const redis = createClient({ url: process.env.CANDLEBUS_REDIS_URL ?? "redis://localhost:6379/0" });
 await redis.connect();
 const [requestId, jobKey] = await enqueue(redis, series, timeframe, span);
 console.log(`request ${requestId}`);

@@ -67,7 +67,7 @@ const [series, timeframe] = positionals;
 const colon = series.indexOf(":");
 const stream = `candlebus:candles:${series.slice(0, colon)}:${timeframe}:${series.slice(colon + 1)}`;
 
-const redis = createClient({ url: process.env.CANDLEBUS_REDIS_URL });
+const redis = createClient({ url: process.env.CANDLEBUS_REDIS_URL ?? "redis://localhost:6379/0" });
 await redis.connect();
 const versions = new Map();
 let left = Number(values.batches ?? Infinity);

@@ -139,6 +139,13 @@ def test_without_a_worker_the_wait_ends(app: App) -> None:
     assert (code, lines[1]) == (1, "waiting for a worker: candles 0, gap_slots 0, pages 0")
 
 
+@pytest.mark.parametrize("name", ["enqueue", "subscribe"])
+def test_a_series_without_its_exchange_is_a_usage_error(app: App, name: str) -> None:
+    code, lines, errors = app.run(name, "BTCUSDT", "1m", *(["--limit", "5"] if name == "enqueue" else []))
+    assert (code, lines) == (2, [])
+    assert "EXCHANGE:SYMBOL" in errors
+
+
 def test_arguments_that_are_no_request_fail_their_job(bus: Redis) -> None:
     example = _module(EXAMPLES / "enqueue_with_rq.py")
     record = example.follow(bus, *example.enqueue(bus, BTC, "1m", {"limit": "many"}), 30)
