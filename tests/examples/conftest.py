@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -127,7 +127,7 @@ def enqueue(app: App, bus: Redis) -> Enqueue:
     def run(series: str, timeframe: str, *arguments: str) -> dict[str, str]:
         code, lines, errors = app.run("enqueue", series, timeframe, *arguments)
         assert code == 0, (lines, errors)
-        found = bus.hgetall(f"candlebus:request:{lines[0].removeprefix('request ')}")
+        found: Any = bus.hgetall(f"candlebus:request:{lines[0].removeprefix('request ')}")
         record = {name.decode(): value.decode() for name, value in found.items()}
         assert lines[1:] == [
             "done: " + ", ".join(f"{name} {record[name]}" for name in ("candles", "gap_slots", "pages"))
