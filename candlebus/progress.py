@@ -91,6 +91,7 @@ class Progress:
         self._pauses: dict[str, int] = {}
         self._looked_at = 0.0
         self._first: dict[str, RequestStatus] = {}
+        self._ended: dict[str, Tally] = {}
         self._begun_at = time.monotonic()
         self._view: _Bars | _Lines = _Bars(self._out) if self._out.isatty() else _Lines(self._out)
 
@@ -106,7 +107,9 @@ class Progress:
         seconds = time.monotonic() - self._begun_at
         paused_ms = self._pauses.get(status.request.exchange, 0)
         words = state_words(status, paused_ms, time.time_ns() // 1_000_000)
-        return tally(status, self._frame, self._first[name], seconds), words
+        at = tally(status, self._frame, self._first[name], seconds)
+        # What has ended keeps the speed that it ended with.
+        return (self._ended.setdefault(name, at) if status.has_ended else at), words
 
     def _look_at_pauses(self) -> None:
         if time.monotonic() - self._looked_at < _PAUSE_LOOK_S:
