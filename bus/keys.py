@@ -103,6 +103,11 @@ def open_requests(exchange: str) -> str:
     return f"{PREFIX}open:{exchange}"
 
 
+def schedule() -> str:
+    """Sorted set: scheduled series, ``<exchange>:<timeframe>:<symbol>``, by the end of what has arrived, ms. No TTL."""
+    return f"{PREFIX}schedule"
+
+
 def groups() -> str:
     """Set of the names of alignment groups. No TTL."""
     return f"{PREFIX}groups"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bus import keys
 from bus.settings import Settings, child_environment
 from candlebus.sandbox import Sandbox
 from tests.candlebus.conftest import RunningBus
@@ -191,6 +192,18 @@ def test_workers_and_aligners_of_a_shared_bus_end_when_asked(
         process.send_signal(signal.SIGINT)
     assert [process.wait(timeout=25) for process in processes] == [0, 0, 0]
     assert gone(tmp_path)
+
+
+def test_a_schedule_asks_for_what_has_closed_and_ends_when_asked(
+    start: Start, running_bus: RunningBus, tmp_path: Path
+) -> None:
+    series = "kucoinfutures:SOL/USDT:USDT"
+    process = start("schedule", series, "-t", "1m", settings=Settings(redis_url=running_bus.url, home=tmp_path))
+    arrived = lambda: running_bus.redis.zscore(keys.schedule(), "kucoinfutures:1m:SOL/USDT:USDT")  # noqa: E731
+    wait_until(lambda: arrived() is not None)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert time.time() * 1000 - 3 * 60_000 < arrived() <= time.time() * 1000
 
 
 def test_the_sandbox_prints_the_lines_to_export(start: Start) -> None:

@@ -1,0 +1,156 @@
+"""A schedule on a real server and a clock that tests move: each candle asked for once it has closed, and once only."""
+
+from redis import Redis
+
+from bus import keys
+from bus.codec import encode
+from bus.errors import ExchangeUnavailable
+from bus.messages import ClockOffset, FetchRequest, Series
+from bus.requests import Claim, RequestBook
+from bus.timeframes import SETTLE_MS
+from producers.schedule import JITTER_MS, RETRY_MS, Scheduler
+
+BTC, ETH = Series("bingx", "BTC/USDT:USDT"), Series("bingx", "ETH/USDT:USDT")
+MINUTE_MS = 60_000
+#: A minute's end plus all that a schedule waits after it.
+AFTER_CLOSE_MS = SETTLE_MS + JITTER_MS
+NOON_MS = 1_780_000_000_000 // MINUTE_MS * MINUTE_MS
+
+
+class FakeClock:
+    def __init__(self, now_ms: int) -> None:
+        self.ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def sleep(self, seconds: float) -> None:
+        self.ms += round(seconds * 1000)
+
+
+def scheduler(redis: Redis, clock: FakeClock, *series: Series, since_ms: int | None = None) -> Scheduler:
+    return Scheduler(redis, series or [BTC], "1m", since_ms=since_ms, clock=clock)
+
+
+def asked(redis: Redis) -> list[FetchRequest]:
+    """The requests that stand open, by their span."""
+    book = RequestBook(redis)
+    found = [book.status(one.decode()) for one in redis.zrange(keys.open_requests("bingx"), 0, -1)]
+    return sorted((status.request for status in found if status), key=lambda one: (one.symbol, one.since or 0))
+
+
+def spans(redis: Redis) -> list[tuple[int, int]]:
+    return [((one.since or 0) - NOON_MS, (one.until or 0) - NOON_MS) for one in asked(redis)]
+
+
+def serve(redis: Redis, *, until_ms: int | None = None) -> None:
+    """Let every open request be done, as a worker would; ``until_ms`` is where the exchange's time bounds it."""
+    book = RequestBook(redis)
+    for request in asked(redis):
+        claim = book.claim(request, 1, "w")
+        assert isinstance(claim, Claim)
+        end_ms = min(request.until or 0, until_ms or 2**60)
+        book.fix_span(claim, request.since or 0, end_ms)
+        redis.hset(keys.request(request.request_id), "next_ms", end_ms)
+        assert book.finish(claim)
+
+
+def test_a_new_series_begins_with_the_last_candle_that_has_closed(redis: Redis) -> None:
+    scheduler(redis, FakeClock(NOON_MS + AFTER_CLOSE_MS)).step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+
+
+def test_a_candle_is_asked_for_only_after_it_has_closed_and_settled(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock)
+    line.step()
+    serve(redis)
+    wait_s = line.step()
+    assert 0 < wait_s <= 60
+    assert spans(redis) == []
+    clock.sleep(wait_s - 0.001)
+    line.step()
+    assert spans(redis) == []
+    clock.sleep(0.002)
+    line.step()
+    assert spans(redis) == [(0, MINUTE_MS)]
+    assert clock.ms >= NOON_MS + MINUTE_MS + SETTLE_MS
+
+
+def test_it_waits_for_the_answer_before_it_asks_for_more(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock)
+    line.step()
+    clock.ms += 10 * MINUTE_MS
+    line.step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+    serve(redis)
+    line.step()
+    assert spans(redis) == [(0, 10 * MINUTE_MS)]
+
+
+def test_after_downtime_it_catches_up_from_where_it_was(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    first = scheduler(redis, clock)
+    first.step()
+    serve(redis)
+    first.step()
+    clock.ms += 90 * MINUTE_MS
+    scheduler(redis, clock).step()
+    assert spans(redis) == [(0, 90 * MINUTE_MS)]
+
+
+def test_two_schedulers_of_one_series_ask_once(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    both = [scheduler(redis, clock), scheduler(redis, clock)]
+    for one in both:
+        one.step()
+    assert len(asked(redis)) == 1
+    assert redis.llen("rq:queue:fetch.bingx") == 1
+    serve(redis)
+    for one in both:
+        one.step()
+    assert asked(redis) == []
+
+
+def test_what_the_exchange_had_not_closed_yet_is_asked_for_again_later(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS + 2 * MINUTE_MS)
+    line = scheduler(redis, clock, since_ms=NOON_MS - MINUTE_MS)
+    line.step()
+    assert spans(redis) == [(-MINUTE_MS, 2 * MINUTE_MS)]
+    serve(redis, until_ms=NOON_MS + MINUTE_MS)
+    line.step()
+    assert spans(redis) == [(MINUTE_MS, 2 * MINUTE_MS)]
+
+
+def test_a_request_that_failed_is_asked_for_again_after_a_while(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock)
+    line.step()
+    book = RequestBook(redis)
+    claim = book.claim(asked(redis)[0], 1, "w")
+    assert isinstance(claim, Claim)
+    book.fail(claim, ExchangeUnavailable("bingx", "down"))
+    assert line.step() * 1000 == RETRY_MS
+    assert asked(redis) == []
+    clock.ms += RETRY_MS
+    line.step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+
+
+def test_closing_is_a_matter_of_the_exchanges_time(redis: Redis) -> None:
+    behind = ClockOffset(low_ms=-5 * MINUTE_MS, high_ms=-5 * MINUTE_MS, measured_ms=0)
+    redis.set(keys.clock("bingx"), encode(behind))
+    scheduler(redis, FakeClock(NOON_MS + AFTER_CLOSE_MS)).step()
+    assert spans(redis) == [(-6 * MINUTE_MS, -5 * MINUTE_MS)]
+
+
+def test_series_of_one_timeframe_are_not_asked_for_in_the_same_instant(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    waits = []
+    for series in (BTC, ETH):
+        line = scheduler(redis, clock, series)
+        line.step()
+        serve(redis)
+        waits.append(line.step())
+    assert waits[0] != waits[1]
