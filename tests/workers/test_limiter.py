@@ -16,11 +16,6 @@ BINGX, KUCOIN = registry.get("bingx").facts, registry.get("kucoinfutures").facts
 FAST = Budget(interval_us=5_000, max_ahead_us=1_000_000, late_us=1_000_000, rows=500)
 
 
-def most_in_any_window(instants: list[float], window_s: float) -> int:
-    instants = sorted(instants)
-    return max(sum(start <= other < start + window_s for other in instants) for start in instants)
-
-
 def test_the_paces_are_those_of_the_documents() -> None:
     assert budget(BINGX, "half").interval_us == 120_000  # 1000 requests a minute, half of them
     assert budget(BINGX, "full").interval_us == pytest.approx(60e6 / 980, abs=1)
@@ -43,7 +38,7 @@ def test_no_pace_can_exceed_any_of_the_limits(facts: object, pace: str) -> None:
         assert -(-limit.window_ms * 1000 // paced.interval_us) <= limit.weight
 
 
-def test_many_workers_share_one_budget_first_come_first_served(redis: Redis) -> None:
+def test_many_workers_share_one_budget(redis: Redis) -> None:
     granted: list[float] = []
 
     def worker() -> None:
@@ -57,10 +52,9 @@ def test_many_workers_share_one_budget_first_come_first_served(redis: Redis) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    took_s = max(granted) - min(granted)
-    assert took_s >= 79 * 0.005 - 0.02
-    assert took_s < 79 * 0.005 * 1.5
-    assert most_in_any_window(granted, 0.1) <= 20 + 4  # sleeps end late, never early
+    granted.sort()
+    # Sleeps may end late, never early: the k-th request leaves no sooner than k intervals after the first.
+    assert all(at - granted[0] >= k * 0.005 - 0.002 for k, at in enumerate(granted))
 
 
 def reserve(redis: Redis, cost_us: int, ahead_us: int = 1_000_000) -> tuple[bytes, int]:
