@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from redis import Redis
 
@@ -20,16 +20,66 @@ LOAD_LEASE_MS: Final = 60_000
 _POLL_S: Final = 0.05
 
 
-class Cache:
-    """Shared values on the server; at most one process loads a missing one."""
+def always(_value: object) -> bool:
+    """Every value that is there will do."""
+    return True
 
-    def __init__(self, redis: Redis, clock: Clock) -> None:
-        self._redis = redis
-        self._clock = clock
-        self._release = Script(redis, "release_load")
+
+def nothing() -> None:
+    """There is nothing to use meanwhile."""
+
+
+class Values(Protocol):
+    """Where values are kept for a time and loaded once: on the server, or within one process."""
 
     def get(self, key: str, kind: type[Cached]) -> Cached | None:
         """The value, or None when it is missing, expired or of another version."""
+        ...
+
+    def put(self, key: str, value: Cached, ttl_ms: int | None) -> None:
+        """Keep the value for ``ttl_ms``; for good where None."""
+        ...
+
+    def get_or_load(
+        self,
+        key: str,
+        kind: type[Cached],
+        ttl_ms: int | Callable[[Cached], int],
+        load: Callable[[], Cached],
+        *,
+        is_fresh: Callable[[Cached], bool] = always,
+        meanwhile: Callable[[], Cached | None] = nothing,
+    ) -> Cached:
+        """The value; where it is missing or not fresh, one caller loads it.
+
+        Args:
+            ttl_ms: How long to keep what was loaded, ms, or a function that says so.
+            is_fresh: Whether a value that is there will do.
+            meanwhile: What the other callers use while one loads; they wait where it gives None.
+
+        Raises:
+            BusUnavailable: Nobody loaded it within the lease.
+            CandleBusError: Whatever ``load`` raises, in the caller that loads.
+        """
+        ...
+
+
+class Cache:
+    """Shared values on the server; at most one process loads a missing one."""
+
+    def __init__(self, redis: Redis, clock: Clock, *, lease_ms: int = LOAD_LEASE_MS) -> None:
+        """Keep values on the server of ``redis``.
+
+        Args:
+            lease_ms: How long a loader has the sole right to load; its value is refused when it comes later.
+        """
+        self._redis = redis
+        self._clock = clock
+        self._lease_ms = lease_ms
+        self._release = Script(redis, "release_load")
+        self._store = Script(redis, "store_load")
+
+    def get(self, key: str, kind: type[Cached]) -> Cached | None:
         body = self._redis.get(key)
         if body is None:
             return None
@@ -39,34 +89,53 @@ class Cache:
             return None  # written by another version; loading it anew replaces it
 
     def put(self, key: str, value: Cached, ttl_ms: int | None) -> None:
-        """Keep the value for ``ttl_ms``; for good where None."""
         self._redis.set(key, encode(value), px=ttl_ms)
 
-    def get_or_load(self, key: str, kind: type[Cached], ttl_ms: int, load: Callable[[], Cached]) -> Cached:
-        """The value; where it is missing, one caller loads it and the others wait for that.
-
-        Raises:
-            BusUnavailable: Nobody loaded it within the lease.
-            CandleBusError: Whatever ``load`` raises, in the caller that loads.
-        """
-        for _ in range(int(LOAD_LEASE_MS / 1000 / _POLL_S) + 1):
-            found = self.get(key, kind)
+    def get_or_load(
+        self,
+        key: str,
+        kind: type[Cached],
+        ttl_ms: int | Callable[[Cached], int],
+        load: Callable[[], Cached],
+        *,
+        is_fresh: Callable[[Cached], bool] = always,
+        meanwhile: Callable[[], Cached | None] = nothing,
+    ) -> Cached:
+        for _ in range(int(self._lease_ms / 1000 / _POLL_S) + 2):
+            found = self._found(key, kind, is_fresh)
             if found is not None:
                 return found
             token = secrets.token_hex(8)
-            if self._redis.set(keys.load_lease(key), token, nx=True, px=LOAD_LEASE_MS):
-                return self._load(key, kind, token, ttl_ms, load)
+            if self._redis.set(keys.load_lease(key), token, nx=True, px=self._lease_ms):
+                return self._load(key, kind, token, ttl_ms, load, is_fresh)
+            other = meanwhile()
+            if other is not None:
+                return other
             self._clock.sleep(_POLL_S)
-        raise BusUnavailable(f"nobody loaded {key} within {LOAD_LEASE_MS // 1000} s")
+        raise BusUnavailable(f"nobody loaded {key} within {self._lease_ms // 1000} s")
 
-    def _load(self, key: str, kind: type[Cached], token: str, ttl_ms: int, load: Callable[[], Cached]) -> Cached:
+    def _found(self, key: str, kind: type[Cached], is_fresh: Callable[[Cached], bool]) -> Cached | None:
+        found = self.get(key, kind)
+        return found if found is not None and is_fresh(found) else None
+
+    def _load(
+        self,
+        key: str,
+        kind: type[Cached],
+        token: str,
+        ttl_ms: int | Callable[[Cached], int],
+        load: Callable[[], Cached],
+        is_fresh: Callable[[Cached], bool],
+    ) -> Cached:
         try:
             # Another loader may have finished between our look and our lease.
-            found = self.get(key, kind)
+            found = self._found(key, kind, is_fresh)
             if found is not None:
                 return found
             value = load()
-            self.put(key, value, ttl_ms)
+            ttl = ttl_ms(value) if callable(ttl_ms) else ttl_ms
+            # Refused where the lease has run out: another loader's value is newer than ours.
+            self._store([keys.load_lease(key), key], [token, encode(value), ttl])
             return value
         finally:
             self._release([keys.load_lease(key)], [token])

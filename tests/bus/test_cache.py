@@ -72,3 +72,43 @@ def test_a_loader_that_died_is_replaced_when_its_lease_ends(redis: Redis) -> Non
 def test_a_value_of_another_version_is_loaded_anew(redis: Redis) -> None:
     redis.set(KEY, b"\x81\xa4type\xa8clock.v9")
     assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(3)) == offset(3)
+
+
+def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(redis: Redis) -> None:
+    overtaken = threading.Event()
+
+    def late() -> ClockOffset:
+        assert overtaken.wait(10)
+        return offset(1)
+
+    slow = Cache(redis, RedisClock(redis), lease_ms=100)
+    brought: list[ClockOffset] = []
+    thread = threading.Thread(target=lambda: brought.append(slow.get_or_load(KEY, ClockOffset, 60_000, late)))
+    thread.start()
+    while not redis.exists(keys.load_lease(KEY)):
+        pass
+    assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(2)) == offset(2)
+    overtaken.set()
+    thread.join()
+    assert brought == [offset(1)]
+    assert cache(redis).get(KEY, ClockOffset) == offset(2)
+
+
+def test_while_one_loads_the_others_use_what_they_have(redis: Redis) -> None:
+    redis.set(keys.load_lease(KEY), "another", px=60_000)
+    found = cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(1), meanwhile=lambda: offset(9))
+    assert found == offset(9)
+
+
+def test_a_value_that_is_not_fresh_is_loaded_anew_and_keeps_the_life_that_it_says(redis: Redis) -> None:
+    cache(redis).put(KEY, offset(1), 60_000)
+
+    def is_fresh(found: ClockOffset) -> bool:
+        return found.low_ms > 1
+
+    for _ in range(2):
+        found = cache(redis).get_or_load(
+            KEY, ClockOffset, lambda value: value.low_ms * 1000, lambda: offset(2), is_fresh=is_fresh
+        )
+        assert found == offset(2)
+    assert 0 < redis.pttl(KEY) <= 2_000
