@@ -10,6 +10,8 @@ QUEUE_PREFIX: Final = "fetch."
 CONTRACTS_TTL_MS: Final = 3_600_000
 #: A clock offset is re-measured at least this often.
 CLOCK_TTL_MS: Final = 300_000
+#: An offset is of use as a last resort for so long: at the greatest drift it is then known to about 20 s.
+CLOCK_LAST_TTL_MS: Final = 86_400_000
 #: A request's record and its list of entries live this long after it ended.
 REQUEST_TTL_MS: Final = 3_600_000
 #: A stream's entries are kept at least this long.
@@ -71,6 +73,11 @@ def contracts_last_good(exchange: str) -> str:
 def clock(exchange: str) -> str:
     """String: offset to the exchange's clock as an interval. TTL five minutes."""
     return f"{PREFIX}clock:{exchange}"
+
+
+def clock_last(exchange: str) -> str:
+    """String: last offset that was measured, for when the exchange does not tell its time. TTL one day."""
+    return f"{PREFIX}clock-last:{exchange}"
 
 
 def load_lease(key: str) -> str:

@@ -213,6 +213,28 @@ class AlignedBatch(msgspec.Struct, frozen=True, kw_only=True, tag="aligned.v1", 
     spread: bytes
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order on a contract must keep to; None where the exchange does not say.
+
+    Attributes:
+        amount_step: Smallest step of an amount: of lots where volumes come in lots, else of base coins.
+        amount_min, amount_max: Of an amount, in the same unit.
+        price_step: Smallest step of a price, in quote coins.
+        cost_min: Least value of an order, in quote coins.
+        maker, taker: Fee as a share of the value, such as 0.0002.
+        leverage_max: Greatest leverage.
+    """
+
+    amount_step: float | None = None
+    amount_min: float | None = None
+    amount_max: float | None = None
+    price_step: float | None = None
+    cost_min: float | None = None
+    maker: float | None = None
+    taker: float | None = None
+    leverage_max: float | None = None
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """An exchange's listing behind a symbol.
 
@@ -223,6 +245,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         multiplier_decimals: Decimals to which a converted volume is rounded.
         listed_ms: Instant of listing, ms; None where the exchange does not say.
         is_open: Whether it can be traded now.
+        terms: What orders must keep to; None where it was not read.
     """
 
     symbol: str
@@ -231,6 +254,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     multiplier_decimals: int = 0
     listed_ms: int | None = None
     is_open: bool = True
+    terms: Terms | None = None
 
 
 class ContractMap(msgspec.Struct, frozen=True, kw_only=True, tag="contracts.v1", tag_field="type"):

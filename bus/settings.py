@@ -44,8 +44,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.paces.get(exchange, self.pace)
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
+def load(environ: Mapping[str, str] | None = None, *, default_pace: Pace = "half") -> Settings:
     """The settings of this process.
+
+    Args:
+        default_pace: The pace where ``CANDLEBUS_PACE`` is not set.
 
     Raises:
         SettingsError: A variable holds what it must not; the message names variable and value.
@@ -54,7 +57,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     given = {k.removeprefix(_PREFIX): v for k, v in env.items() if k.startswith(_PREFIX) and v}
     return Settings(
         redis_url=_redis_url(given.get("REDIS_URL")),
-        pace=_one_of("PACE", given.get("PACE", "half"), PACES),
+        pace=_one_of("PACE", given.get("PACE", default_pace), PACES),
         paces={k[5:].lower(): _one_of(k, v, PACES) for k, v in given.items() if k.startswith("PACE_")},
         egress=_egress(given.get("EGRESS", "default")),
         urls={k[4:].lower(): _http_url(k, v) for k, v in given.items() if k.startswith("URL_")},

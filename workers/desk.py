@@ -2,18 +2,16 @@
 
 from redis import Redis
 
-from bus import keys
 from bus.cache import Cache
 from bus.clock import RedisClock
-from bus.errors import RateLimited
-from bus.messages import ClockOffset
+from bus.errors import AccessRefused, RateLimited
 from bus.settings import Settings
-from workers import exchange_time
 from workers.contracts import ContractBook
+from workers.exchange_time import ExchangeClock
 from workers.exchanges import registry
 from workers.http import HttpClient
 from workers.limiter import Limiter, budget
-from workers.retries import tried
+from workers.watched import Watched
 
 
 class Desk:
@@ -25,24 +23,32 @@ class Desk:
         Raises:
             UnknownExchange: There is no such exchange.
         """
-        self.exchange = registry.get(exchange_name)
-        self.budget = budget(self.exchange.facts, settings.pace_of(exchange_name))
+        self.exchange = Watched(
+            registry.get(exchange_name),
+            on_refusal=self.note_refusal,
+            on_clock_rejected=lambda: self.time.remeasure(),
+        )
+        facts = self.exchange.facts
+        self.budget = budget(facts, settings.pace_of(exchange_name))
         self.limiter = Limiter(redis, exchange_name, settings.egress, self.budget)
-        base_url = settings.urls.get(exchange_name, self.exchange.facts.base_url)
+        base_url = settings.urls.get(exchange_name, facts.base_url)
         self.http = HttpClient(exchange_name, base_url, self.limiter.acquire)
         self.clock = RedisClock(redis)
-        self._cache = Cache(redis, self.clock)
-        self.contracts = ContractBook(self.exchange, self.http, self._cache, self.clock)
+        cache = Cache(redis, self.clock)
+        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock)
+        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache)
 
     def exchange_now_ms(self) -> int:
-        """The exchange's time, never ahead of the truth, ms."""
-        offset: ClockOffset = self._cache.get_or_load(
-            keys.clock(self.exchange.facts.name), ClockOffset, keys.CLOCK_TTL_MS, self._measure
-        )
-        return self.clock.now_ms() + offset.low_ms
+        """The exchange's time, never ahead of the truth, ms; by the last known offset where it does not tell.
 
-    def _measure(self) -> ClockOffset:
-        return tried(lambda: exchange_time.measure(self.exchange, self.http, self.clock, samples=1))
+        Raises:
+            ExchangeError: Nothing is known of its clock, and it refuses to be asked.
+        """
+        now_ms, status = self.time.reading()
+        # A refusal holds for candles too: better to wait it out than to end a request by our own clock.
+        if status.source == "local" and isinstance(status.cause, RateLimited | AccessRefused):
+            raise status.cause
+        return now_ms + status.low_ms
 
     def note_refusal(self, error: RateLimited) -> None:
         """Have every worker of this exchange and address send nothing for as long as the exchange asked."""

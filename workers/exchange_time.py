@@ -1,16 +1,33 @@
 """The exchange's clock against the reference clock: an interval of offsets that holds the true one."""
 
-from typing import Final
+import logging
+from collections.abc import Callable
+from typing import Final, Literal
 
+import msgspec
+
+from bus import keys
+from bus.cache import Values, nothing
 from bus.clock import Clock
+from bus.errors import ExchangeError
 from bus.messages import ClockOffset
 from workers.exchanges.base import Exchange
 from workers.http import HttpClient
+from workers.retries import tried
+
+_log = logging.getLogger(__name__)
 
 #: Exchanges tell their time, and clocks ours, in whole ms, the rest cut off.
 GRANULARITY_MS: Final = 1
 #: How far two clocks may drift apart: 200 ms in 1000 s, some times more than a poor quartz.
 DRIFT_PPM: Final = 200
+#: How far our own clock is trusted to be from the exchange's while nothing is known of it. Clocks of home machines and
+#: containers are found minutes off; the price of a wide bound is candles that come a quarter of an hour late.
+LOCAL_BOUND_MS: Final = 900_000
+#: After a measurement that failed, what is known is used for so long before the exchange is asked again.
+_ASK_AGAIN_MS: Final = 30_000
+#: So long an offset is used without a look at the shared one, which another may have measured anew.
+_LOOK_EVERY_MS: Final = 10_000
 
 
 def sample(server_ms: int, sent_ms: int, received_ms: int) -> ClockOffset:
@@ -62,3 +79,136 @@ def _asked(exchange: Exchange, http: HttpClient, clock: Clock) -> ClockOffset:
     sent_ms = clock.now_ms()
     server_ms = exchange.server_time(http)
     return sample(server_ms, sent_ms, clock.now_ms())
+
+
+class TimeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an exchange's clock, and from where.
+
+    The true offset, exchange time minus reference time, lies in ``[low_ms, high_ms]`` as long as neither clock has
+    stepped since it was measured; of ``local``, as long as the reference clock is not further off than that.
+
+    Attributes:
+        source: ``ok``, measured within five minutes; ``cached``, measured up to a day ago and wider by the drift
+            since; ``local``, not measured at all.
+        cause: Why it could not be measured; None for ``ok``.
+    """
+
+    source: Literal["ok", "cached", "local"]
+    low_ms: int
+    high_ms: int
+    cause: ExchangeError | None = None
+
+    @property
+    def middle_ms(self) -> int:
+        """The offset in the middle of the interval, rounded down."""
+        return (self.low_ms + self.high_ms) // 2
+
+    @property
+    def bound_ms(self) -> int:
+        """How far the truth may be from the middle."""
+        return self.high_ms - self.middle_ms
+
+
+class ExchangeClock:
+    """The clock of one exchange: measured once for all who share the cache, never guessed without saying so."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        http: HttpClient,
+        clock: Clock,
+        cache: Values,
+        *,
+        make_ready: Callable[[], None] = nothing,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            clock: The reference clock, the same for all who share the cache.
+            make_ready: Called before a measurement, to wait then for what would make it wider.
+        """
+        self._exchange = exchange
+        self._http = http
+        self._clock = clock
+        self._cache = cache
+        self._name = exchange.facts.name
+        self._held: ClockOffset | None = None
+        self._cause: ExchangeError | None = None
+        self._asks_again_ms = self._looked_ms = 0
+        self._make_ready = make_ready
+        self._said = "ok"
+
+    def reading(self) -> tuple[int, TimeStatus]:
+        """The reference clock, ms, and what is known of the exchange's; asks where it is not known well enough."""
+        now_ms = self._clock.now_ms()
+        is_known = _is_fresh(self._held, now_ms) and abs(now_ms - self._looked_ms) < _LOOK_EVERY_MS
+        if not is_known and now_ms >= self._asks_again_ms:
+            self._learn(
+                lambda: self._measured(self._last()), lambda found: _is_fresh(found, self._clock.now_ms()), self._last
+            )
+            now_ms = self._clock.now_ms()
+        status = self._status(now_ms)
+        self._say(status)
+        return now_ms, status
+
+    def remeasure(self) -> None:
+        """Forget what was measured before now: a clock has stepped. It is kept only where no answer comes."""
+        asked_ms = self._clock.now_ms()
+        self._learn(lambda: self._measured(None), lambda found: found.measured_ms > asked_ms)
+
+    def _status(self, now_ms: int) -> TimeStatus:
+        held = self._held if _is_of_use(self._held, now_ms) else self._last()
+        if held is None:
+            return TimeStatus(source="local", low_ms=-LOCAL_BOUND_MS, high_ms=LOCAL_BOUND_MS, cause=self._cause)
+        aged = widened(held, now_ms)
+        if _is_fresh(held, now_ms):
+            return TimeStatus(source="ok", low_ms=aged.low_ms, high_ms=aged.high_ms)
+        return TimeStatus(source="cached", low_ms=aged.low_ms, high_ms=aged.high_ms, cause=self._cause)
+
+    def _learn(
+        self,
+        load: Callable[[], ClockOffset],
+        is_fresh: Callable[[ClockOffset], bool],
+        meanwhile: Callable[[], ClockOffset | None] = nothing,
+    ) -> None:
+        key = keys.clock(self._name)
+        try:
+            self._held = self._cache.get_or_load(
+                key, ClockOffset, keys.CLOCK_TTL_MS, load, is_fresh=is_fresh, meanwhile=meanwhile
+            )
+            self._cause, self._looked_ms = None, self._clock.now_ms()
+        except ExchangeError as error:
+            self._cause = error
+            self._asks_again_ms = self._clock.now_ms() + _ASK_AGAIN_MS
+
+    def _measured(self, known: ClockOffset | None) -> ClockOffset:
+        newest = tried(self._once, sleep=self._clock.sleep)
+        offset = newest if known is None else combined(known, newest)
+        self._cache.put(keys.clock_last(self._name), offset, keys.CLOCK_LAST_TTL_MS)
+        return offset
+
+    def _once(self) -> ClockOffset:
+        self._make_ready()
+        return measure(self._exchange, self._http, self._clock, samples=1)
+
+    def _last(self) -> ClockOffset | None:
+        return self._cache.get(keys.clock_last(self._name), ClockOffset)
+
+    def _say(self, status: TimeStatus) -> None:
+        """Log a change for the worse, and the way back, once each."""
+        if status.source == self._said or (status.source != "ok" and status.cause is None):
+            return
+        extra = {"exchange": self._name, "source": status.source, "bound_ms": status.bound_ms}
+        if status.source == "ok":
+            _log.info("exchange time is known again", extra=extra)
+        else:
+            _log.warning("exchange time is not available", extra=extra | {"cause": str(status.cause)})
+        self._said = status.source
+
+
+def _is_fresh(offset: ClockOffset | None, now_ms: int) -> bool:
+    return offset is not None and abs(now_ms - offset.measured_ms) < keys.CLOCK_TTL_MS
+
+
+def _is_of_use(offset: ClockOffset | None, now_ms: int) -> bool:
+    return offset is not None and abs(now_ms - offset.measured_ms) < keys.CLOCK_LAST_TTL_MS

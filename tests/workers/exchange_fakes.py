@@ -73,3 +73,22 @@ class Venue:
 
     def ticker(self, http: Any, contract: Contract) -> Ticker:
         raise NotImplementedError
+
+
+class FakeTime:
+    """Seconds that pass only while somebody sleeps; also the clock of a stand-in exchange."""
+
+    def __init__(self, began_ms: int = START + 1_234_567) -> None:
+        self.began_ms = began_ms
+        self.passed_s = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    def sleep(self, seconds: float) -> None:
+        self.passed_s += seconds
+        self.slept.append(seconds)
+
+    def now_ms(self) -> int:
+        return self.began_ms + round(self.passed_s * 1000)
