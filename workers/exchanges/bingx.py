@@ -9,13 +9,14 @@ from typing import Final
 import msgspec
 
 from bus.errors import ClockRejected, ExchangeUnavailable, MalformedPage, RateLimited, UnknownSymbol
-from bus.messages import Candle, Contract
+from bus.messages import Candle, Contract, Terms
 from bus.timeframes import TIMEFRAMES, Timeframe
 from workers.exchanges.answers import Dialect, NoData, Refusal, decode, payload
 from workers.exchanges.base import Facts, Limit, Page, Ticker, Weights
 from workers.exchanges.pauses import bounded_ms, http_date_ms
-from workers.exchanges.rows import is_plausible, page
+from workers.exchanges.rows import is_plausible, native_rows, page
 from workers.exchanges.symbols import perpetual
+from workers.exchanges.terms import number, step_of_decimals
 from workers.http import HttpClient, Params, Response
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,12 @@ class _Listing(msgspec.Struct):
     currency: str = ""
     status: int = 0
     launchTime: int = 0  # noqa: N815 - the exchange's spelling
+    quantityPrecision: object = None  # noqa: N815
+    pricePrecision: object = None  # noqa: N815
+    tradeMinQuantity: object = None  # noqa: N815
+    tradeMinUSDT: object = None  # noqa: N815
+    makerFeeRate: object = None  # noqa: N815
+    takerFeeRate: object = None  # noqa: N815
 
 
 class _ObjectRow(msgspec.Struct, gc=False):
@@ -125,6 +132,8 @@ class BingX:
     """The adapter; keeps nothing between questions."""
 
     facts = _FACTS
+    #: Our name of every candle length that it serves, those without a common grid included, → its spelling.
+    native_intervals: Final = MappingProxyType(_FACTS.timeframes | {"3d": "3d", "1w": "1w", "1M": "1M"})
 
     def server_time(self, http: HttpClient) -> int:
         data = self._ask(http, "/openApi/swap/v2/server/time", {}, self.facts.weights.server_time, "its time")
@@ -158,13 +167,24 @@ class BingX:
             # Of a longer window the newest rows come and the oldest are missing without a word.
             "limit": min(max(timeframe.slots(since_ms, until_ms), 1), self.facts.page_rows),
         }
-        asked = f"{timeframe.name} candles of {contract.symbol}"
-        try:
-            data = self._ask(http, "/openApi/swap/v3/quote/klines", params, self.facts.weights.candles, asked)
-        except NoData:  # an error on some endpoints (github.com/iterativv/NostalgiaForInfinity/issues/333)
-            return Page(candles=[])
-        raw = bytes(data)
-        return page(self.facts.name, _candles(data, raw, asked), timeframe, since_ms, until_ms, raw)
+        candles, raw = self._rows(http, params, f"{timeframe.name} candles of {contract.symbol}")
+        return page(self.facts.name, candles, timeframe, since_ms, until_ms, raw)
+
+    def native_candles(
+        self,
+        http: HttpClient,
+        contract: Contract,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+    ) -> list[Candle]:
+        """One request with the exchange's own parameters, absent where None; of a longer span its newest rows come."""
+        bounds = {"startTime": start_ms, "endTime": end_ms, "limit": limit}
+        params: dict[str, str | int] = {"symbol": contract.native_id, "interval": interval}
+        params |= {name: bound for name, bound in bounds.items() if bound is not None}
+        candles, _ = self._rows(http, params, f"{interval} candles of {contract.symbol}")
+        return native_rows(self.facts.name, candles)
 
     def ticker(self, http: HttpClient, contract: Contract) -> Ticker:
         asked, params = f"ticker of {contract.symbol}", {"symbol": contract.native_id}
@@ -181,6 +201,14 @@ class BingX:
                 )
         raise MalformedPage(self.facts.name, f"{self.facts.name} answered {asked} with another contract's")
 
+    def _rows(self, http: HttpClient, params: Params, asked: str) -> tuple[list[Candle], bytes]:
+        try:
+            data = self._ask(http, "/openApi/swap/v3/quote/klines", params, self.facts.weights.candles, asked)
+        except NoData:  # an error on some endpoints (github.com/iterativv/NostalgiaForInfinity/issues/333)
+            return [], b""
+        raw = bytes(data)
+        return _candles(data, raw, asked), raw
+
     def _ask(self, http: HttpClient, path: str, params: Params, weight: int, asked: str) -> msgspec.Raw:
         return payload(_DIALECT, http.get(path, params, weight=weight), asked)
 
@@ -194,6 +222,14 @@ def _contract(listing: _Listing) -> Contract | None:
         native_id=listing.symbol,
         listed_ms=listing.launchTime if is_plausible(listing.launchTime) else None,  # 0 where it is not known
         is_open=listing.status == 1,  # 25: opening forbidden, 5: before its launch, 0: offline (docs-v3 2025-10-29)
+        terms=Terms(
+            amount_step=step_of_decimals(listing.quantityPrecision),
+            amount_min=number(listing.tradeMinQuantity),
+            price_step=step_of_decimals(listing.pricePrecision),
+            cost_min=number(listing.tradeMinUSDT),
+            maker=number(listing.makerFeeRate),
+            taker=number(listing.takerFeeRate),
+        ),
     )
 
 

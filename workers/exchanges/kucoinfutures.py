@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 
 from bus.errors import ClockRejected, ExchangeUnavailable, MalformedPage, RateLimited, UnknownSymbol
-from bus.messages import Candle, Contract
+from bus.messages import Candle, Contract, Terms
 from bus.timeframes import Timeframe
 from workers.exchanges.answers import Dialect, Refusal, decode, payload
 from workers.exchanges.base import Facts, Limit, Page, Ticker, Weights
 from workers.exchanges.pauses import bounded_ms
-from workers.exchanges.rows import is_plausible, page
+from workers.exchanges.rows import is_plausible, native_rows, page
 from workers.exchanges.symbols import perpetual
+from workers.exchanges.terms import number
 from workers.http import HttpClient, Params, Response
 
 _log = logging.getLogger(__name__)
@@ -95,6 +96,12 @@ class _Listing(msgspec.Struct, rename="camel"):
     next_funding_rate_time: int | None = None
     first_open_date: int | None = None
     status: str | None = None
+    lot_size: object = None
+    max_order_qty: object = None
+    tick_size: object = None
+    maker_fee_rate: object = None
+    taker_fee_rate: object = None
+    max_leverage: object = None
 
 
 class _Row(msgspec.Struct, array_like=True, gc=False):
@@ -126,6 +133,8 @@ class KucoinFutures:
     """The adapter; keeps nothing between questions."""
 
     facts = _FACTS
+    #: Our name of every candle length that it serves, weeks included, → its spelling.
+    native_intervals: Final = MappingProxyType(_FACTS.timeframes | {"1w": "10080"})
 
     def server_time(self, http: HttpClient) -> int:
         data = self._ask(http, "/api/v1/timestamp", {}, self.facts.weights.server_time, "its time")
@@ -159,6 +168,27 @@ class KucoinFutures:
         data = self._ask(http, "/api/v1/kline/query", params, self.facts.weights.candles, asked)
         candles = _candles(decode(self.facts.name, _ROWS, data, asked), contract)
         return page(self.facts.name, candles, timeframe, since_ms, until_ms, bytes(data))
+
+    def native_candles(
+        self,
+        http: HttpClient,
+        contract: Contract,
+        interval: str,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int | None,
+    ) -> list[Candle]:
+        """One request with the exchange's own bounds, both inclusive, absent where None; at most ``limit`` rows.
+
+        The exchange knows no limit: here it counts back from the end, or on from the start where there is no end.
+        """
+        start_ms, end_ms = _bounds(int(interval) * 60_000, start_ms, end_ms, limit)
+        params: dict[str, str | int] = {"symbol": contract.native_id, "granularity": interval}
+        params |= {name: bound for name, bound in {"from": start_ms, "to": end_ms}.items() if bound is not None}
+        asked = f"candles of {interval} min of {contract.symbol}"
+        data = self._ask(http, "/api/v1/kline/query", params, self.facts.weights.candles, asked)
+        candles = native_rows(self.facts.name, _candles(decode(self.facts.name, _ROWS, data, asked), contract))
+        return candles if limit is None else candles[-limit:]
 
     def ticker(self, http: HttpClient, contract: Contract) -> Ticker:
         asked, params = f"ticker of {contract.symbol}", {"symbol": contract.native_id}
@@ -198,7 +228,25 @@ def _contract(listing: _Listing) -> Contract | None:
         multiplier_decimals=_decimals(multiplier),
         listed_ms=listed_ms if listed_ms is not None and is_plausible(listed_ms) else None,
         is_open=listing.status == "Open",
+        terms=Terms(
+            amount_step=number(listing.lot_size),
+            amount_min=number(listing.lot_size),
+            amount_max=number(listing.max_order_qty),
+            price_step=number(listing.tick_size),
+            maker=number(listing.maker_fee_rate),
+            taker=number(listing.taker_fee_rate),
+            leverage_max=number(listing.max_leverage),
+        ),
     )
+
+
+def _bounds(step_ms: int, start_ms: int | None, end_ms: int | None, limit: int | None) -> tuple[int | None, int | None]:
+    if limit is None:
+        return start_ms, end_ms
+    if end_ms is not None:
+        earliest_ms = end_ms - limit * step_ms + 1
+        return max(start_ms if start_ms is not None else earliest_ms, earliest_ms, 0), end_ms
+    return start_ms, None if start_ms is None else start_ms + limit * step_ms - 1
 
 
 def _decimals(multiplier: float) -> int:

@@ -45,6 +45,19 @@ def page(exchange: str, candles: list[Candle], timeframe: Timeframe, since_ms: i
     return Page(candles=within, long_decimals=long_decimals(raw))
 
 
+def native_rows(exchange: str, candles: list[Candle]) -> list[Candle]:
+    """Rows of any length of candle, for which we know no grid: possible, unique, oldest first; the last may be open.
+
+    Raises:
+        MalformedPage: A row cannot be true, or two contradict each other.
+    """
+    for candle in candles:
+        _check_numbers(exchange, candle)
+        if not is_plausible(candle.open_time):
+            raise MalformedPage(exchange, f"{exchange} sent a candle whose open time is no ms: {_words(candle)}")
+    return _unique(exchange, sorted(candles))
+
+
 def is_plausible(instant_ms: int) -> bool:
     """Whether it is an instant of our century in ms, and not in seconds or microseconds."""
     return EARLIEST_MS <= instant_ms < LATEST_MS
@@ -65,15 +78,19 @@ def long_decimals(raw: bytes) -> int:
 def _check(exchange: str, candles: list[Candle], timeframe: Timeframe) -> None:
     duration_ms = timeframe.duration_ms
     for candle in candles:
-        open_time, open_, high, low, close, volume = candle
-        # NaN fails every comparison and infinity the last ones.
-        if not (0.0 <= low <= open_ <= high <= MOST and low <= close <= high and 0.0 <= volume <= MOST):
-            raise MalformedPage(exchange, f"{exchange} sent a candle that cannot be: {_words(candle)}")
-        if open_time % duration_ms or not EARLIEST_MS <= open_time < LATEST_MS:
+        _check_numbers(exchange, candle)
+        if candle.open_time % duration_ms or not EARLIEST_MS <= candle.open_time < LATEST_MS:
             raise MalformedPage(
                 exchange,
                 f"{exchange} sent a candle whose open time is no {timeframe.name} time in ms: {_words(candle)}",
             )
+
+
+def _check_numbers(exchange: str, candle: Candle) -> None:
+    _, open_, high, low, close, volume = candle
+    # NaN fails every comparison and infinity the last ones.
+    if not (0.0 <= low <= open_ <= high <= MOST and low <= close <= high and 0.0 <= volume <= MOST):
+        raise MalformedPage(exchange, f"{exchange} sent a candle that cannot be: {_words(candle)}")
 
 
 def _unique(exchange: str, ordered: list[Candle]) -> list[Candle]:
