@@ -14,8 +14,10 @@ from redis import Redis
 from bus.connection import check_server, connect, readable_errors
 from bus.errors import Fenced, GroupError, SettingsError
 from bus.groups import GROUP_LEASE_MS, GroupBook
+from bus.messages import Series
 from bus.settings import Settings
 from workers.aligner.group import GroupAligner
+from workers.aligner.warmer import ContractWarmer
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,10 @@ class AlignerProcess:
         self._last_ids: dict[str, str] = {}
         self._held_at = 0.0
         self.is_stopping = False
+
+    def exchanges(self) -> set[str]:
+        """The exchanges of the groups that it holds; may be called from another thread."""
+        return {Series.parse(name).exchange for held in tuple(self._held.values()) for name in held.group.series}
 
     def run(self) -> None:
         """Align until ``is_stopping``; a server that goes away is waited for."""
@@ -134,5 +140,6 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
         check_server(client)
         for name in only:
             GroupBook(client).get(name)
-    process.run()
+    with ContractWarmer(settings, process.exchanges):
+        process.run()
     client.close()
