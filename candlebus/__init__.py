@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bus.alignment import align_timestamps
     from candlebus.candle_bus import CandleBus
+    from workers.ccxt_client import CcxtClient
 
-__all__ = ["CandleBus", "align_timestamps"]
+__all__ = ["CandleBus", "CcxtClient", "align_timestamps"]
 
-_HOME = {"CandleBus": "candlebus.candle_bus", "align_timestamps": "bus.alignment"}
+_HOME = {
+    "CandleBus": "candlebus.candle_bus",
+    "CcxtClient": "workers.ccxt_client",
+    "align_timestamps": "bus.alignment",
+}
 
 
 def _check_neighbours() -> None:

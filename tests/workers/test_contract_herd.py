@@ -134,5 +134,5 @@ def test_a_holder_that_dies_or_stops_over_the_fetch_is_replaced(
         assert herd(server, sandbox.url("bingx"), lease_ms=1_500) == ["BTC-USDT"] * PROCESSES * THREADS
         assert fetches(sandbox) - before == 2
     finally:
-        os.kill(holder.pid or 0, signal.SIGKILL)
+        holder.kill()
         holder.join()

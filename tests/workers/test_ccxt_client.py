@@ -1,0 +1,430 @@
+"""The client without a bus against stand-in exchanges over HTTP, with a clock that only sleeping moves."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ccxt
+import pytest
+
+from bus.errors import (
+    ExchangeError,
+    ExchangeUnavailable,
+    MalformedPage,
+    Paused,
+    RateLimited,
+    RequestError,
+    SeriesError,
+    UnknownExchange,
+    UnknownSymbol,
+    UnsupportedTimeframe,
+)
+from bus.settings import Settings
+from bus.timeframes import SETTLE_MS, TIMEFRAMES
+from candlebus import CcxtClient
+from candlebus.sandbox import Sandbox
+from tests.workers.exchange_fakes import FakeTime
+from workers.client_pace import SteadyClock
+
+BTC = "BTC/USDT:USDT"
+EXCHANGES = ["bingx", "kucoinfutures"]
+NATIVE = {"bingx": "BTC-USDT", "kucoinfutures": "XBTUSDTM"}
+BEGAN_MS = 1_764_601_234_567  # 2025-12-01, seconds into a minute
+MINUTE_MS = 60_000
+Opened = Callable[..., CcxtClient]
+
+
+class Stage:
+    """Stand-ins whose clock is moved by the sleep of their only client."""
+
+    def __init__(self, sandbox: Sandbox, time: FakeTime) -> None:
+        self.sandbox = sandbox
+        self.time = time
+
+    def plan(self, **given: Any) -> None:
+        self.sandbox.plan(**given)
+
+    def requests(self, name: str) -> dict[str, int]:
+        return {path.rpartition("/")[2]: count for path, count in self.sandbox.stats(name).by_path.items()}
+
+    def truth(self, name: str, timeframe: str, since_ms: int, until_ms: int | None = None) -> list[list[float]]:
+        return [list(candle) for candle in self.sandbox.truth(name, BTC, timeframe, since_ms, until_ms)]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    time = FakeTime(BEGAN_MS)
+    with Sandbox(limit="off", omission_rate=0.02, clock=time.now_ms) as sandbox:
+        yield Stage(sandbox, time)
+
+
+@pytest.fixture
+def client(stage: Stage) -> Iterator[Opened]:
+    """Opens clients whose own clock may be off."""
+    opened: list[CcxtClient] = []
+
+    def open_client(name: str = "bingx", *, off_ms: int = 0, pace: Any = "conservative", url: str = "") -> CcxtClient:
+        clock = SteadyClock(lambda: stage.time.now_ms() + off_ms, stage.time.monotonic, stage.time.sleep)
+        urls = {name: url} if url else stage.sandbox.urls
+        opened.append(CcxtClient(name, settings=Settings(pace=pace, urls=urls), clock=clock))
+        return opened[-1]
+
+    yield open_client
+    for one in opened:
+        one.close()
+
+
+# --- candles ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_in_bulk_two_thousand_candles_come_in_four_batches_each_once_and_in_order(
+    stage: Stage, client: Opened, name: str
+) -> None:
+    stage.plan(faults="")
+    rows = client(name).fetch_ohlcv_bulk(BTC, "30m", 2000)
+    end_ms = TIMEFRAMES["30m"].floor(stage.sandbox.now_ms(name))
+    assert rows == stage.truth(name, "30m", end_ms - 2000 * 30 * MINUTE_MS, end_ms)
+    times = [row[0] for row in rows]
+    assert times == sorted(set(times))
+    assert all(isinstance(row, list) and len(row) == 6 for row in rows)
+
+
+def test_four_batches_are_four_requests_at_least_seven_tenths_of_a_second_apart(stage: Stage, client: Opened) -> None:
+    own = client()
+    own.ohlcv(BTC, limit=1)
+    before, slept = stage.requests("bingx")["klines"], len(stage.time.slept)
+    assert len(own.fetch_ohlcv_bulk(BTC, "1m")) == 2000
+    assert stage.requests("bingx")["klines"] - before == 4
+    waits = [wait for wait in stage.time.slept[slept:] if wait]
+    assert len(waits) == 4
+    assert all(wait >= 0.6999 for wait in waits)
+
+
+@pytest.mark.parametrize(("pace", "least_s"), [("conservative", 2.1), ("half", 0.3)])
+def test_the_pace_is_that_of_the_settings(stage: Stage, client: Opened, pace: str, least_s: float) -> None:
+    client(pace=pace).fetch_ohlcv_bulk(BTC, "1m")
+    assert least_s <= stage.time.passed_s < 2.5 * least_s
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+@pytest.mark.parametrize("timeframe", ["1m", "5m", "1h", "1d"])
+def test_the_newest_candles_are_the_last_closed_ones(stage: Stage, client: Opened, name: str, timeframe: str) -> None:
+    frame = TIMEFRAMES[timeframe]
+    rows = client(name).ohlcv(BTC, timeframe, limit=20)
+    end_ms = frame.floor(stage.sandbox.now_ms(name) - SETTLE_MS)
+    assert rows == stage.truth(name, timeframe, end_ms - 20 * frame.duration_ms, end_ms)
+
+
+def test_the_open_candle_comes_where_it_is_wanted(stage: Stage, client: Opened) -> None:
+    rows = client().ohlcv(BTC, "30m", 5, include_open=True)
+    opens_ms = TIMEFRAMES["30m"].floor(stage.sandbox.now_ms("bingx"))
+    assert [row[0] for row in rows] == [opens_ms - slots * 30 * MINUTE_MS for slots in (4, 3, 2, 1, 0)]
+
+
+def test_from_a_since_on_the_oldest_come_first(stage: Stage, client: Opened) -> None:
+    since_ms = BEGAN_MS - 5_000 * MINUTE_MS
+    first_ms = TIMEFRAMES["1m"].ceil(since_ms)
+    assert client().ohlcv(BTC, "1m", 10, since_ms) == stage.truth("bingx", "1m", first_ms, first_ms + 10 * MINUTE_MS)
+
+
+def test_from_before_the_listing_on_the_first_candle_is_the_listings(stage: Stage, client: Opened) -> None:
+    listed_ms, day_ms = 1_586_275_200_000, 86_400_000
+    assert client().ohlcv(BTC, "1h", 3, 0) == stage.truth("bingx", "1h", listed_ms, listed_ms + 3 * 3_600_000)
+    rows = client().ohlcv(BTC, "1d", 3, 0)  # the day of the listing is the first slot, and began before it
+    assert rows == stage.truth("bingx", "1d", 0, TIMEFRAMES["1d"].floor(listed_ms) + 3 * day_ms)
+
+
+def test_from_a_since_to_come_there_is_nothing_yet_and_nothing_is_asked(stage: Stage, client: Opened) -> None:
+    assert client().ohlcv(BTC, "1m", 10, BEGAN_MS + 3_600_000) == []
+    assert "klines" not in stage.requests("bingx")
+
+
+@pytest.mark.parametrize("fault", ["short_page", "empty_page", "http_500", "html", "truncated", "drop", "busy"])
+def test_a_fault_that_passes_leaves_no_trace(stage: Stage, client: Opened, fault: str) -> None:
+    stage.plan(faults=f"candles#1={fault},candles#4={fault}")
+    rows = client().fetch_ohlcv_bulk(BTC, "5m", 900)
+    assert rows == stage.truth("bingx", "5m", rows[-1][0] - 899 * 5 * MINUTE_MS, rows[-1][0] + 1)  # type: ignore[arg-type]
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["500", 1.5, 0, -1, True, None, [5], float("nan")])
+@pytest.mark.parametrize("call", ["ohlcv", "fetch_ohlcv_bulk"])
+def test_a_limit_that_is_no_whole_number_from_one_on_is_refused(
+    stage: Stage, client: Opened, call: str, limit: Any
+) -> None:
+    with pytest.raises(RequestError, match="limit must be a whole number of at least 1, not"):
+        getattr(client(), call)(BTC, "1m", limit)
+    assert stage.requests("bingx") == {}
+
+
+@pytest.mark.parametrize("since", ["2025", -1, 1.5, True, 2**60])
+def test_a_since_that_is_no_time_is_refused(client: Opened, since: Any) -> None:
+    with pytest.raises(RequestError, match="since must be a time in ms since 1970"):
+        client().ohlcv(BTC, "1m", 5, since)
+
+
+def test_more_than_two_thousand_is_refused_with_what_to_do_instead(stage: Stage, client: Opened) -> None:
+    with pytest.raises(RequestError) as caught:
+        client().fetch_ohlcv_bulk(BTC, "5m", 2001)
+    assert str(caught.value) == (
+        "2001 candles are more than the 2000 of 4 batches; pass max_batches=5 to fetch_ohlcv_bulk, or: "
+        "candlebus fetch bingx:BTC/USDT:USDT -t 5m -n 2001"
+    )
+    assert stage.requests("bingx") == {}
+    assert len(client().fetch_ohlcv_bulk(BTC, "5m", 2001, max_batches=5)) == 2001
+
+
+@pytest.mark.parametrize(
+    ("name", "timeframe"),
+    [("kucoinfutures", "3m"), ("kucoinfutures", "6h"), ("bingx", "7m"), ("bingx", ""), ("bingx", 5)],
+)
+def test_a_timeframe_that_the_exchange_lacks_is_refused_before_any_request(
+    stage: Stage, client: Opened, name: str, timeframe: Any
+) -> None:
+    for call in ("ohlcv", "fetch_ohlcv_bulk"):
+        with pytest.raises(UnsupportedTimeframe, match=f"{name} has no {timeframe} candles; it has: 1m .* 1d .*1w"):
+            getattr(client(name), call)(BTC, timeframe)
+    with pytest.raises(UnsupportedTimeframe):
+        client(name).fetch_native(BTC, timeframe if timeframe != 5 else 7)
+    assert stage.requests(name) == {}
+
+
+def test_each_exchange_has_exactly_its_own_intervals(client: Opened) -> None:
+    assert " ".join(client().timeframes) == "1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M"
+    assert " ".join(client("kucoinfutures").timeframes) == "1m 5m 15m 30m 1h 2h 4h 8h 12h 1d 1w"
+    assert " ".join(client("kucoinfutures").timeframes.values()) == "1 5 15 30 60 120 240 480 720 1440 10080"
+
+
+def test_a_symbol_that_is_none_of_the_exchanges_is_refused_with_the_likeliest(client: Opened) -> None:
+    with pytest.raises(SeriesError, match="bingx:BTC/USDT is spot; the perpetual is bingx:BTC/USDT:USDT"):
+        client().ohlcv("BTC/USDT")
+    with pytest.raises(UnknownSymbol, match="did you mean bingx:BTC/USDT:USDT"):
+        client().ticker("BTCX/USDT:USDT")
+    with pytest.raises(RequestError):
+        client().ohlcv(5)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="a symbol is text"):
+        client().fetch_native(5, "1m")  # type: ignore[arg-type]
+
+
+def test_an_unknown_exchange_is_refused_at_once() -> None:
+    with pytest.raises(UnknownExchange, match="unknown exchange 'kucoinfuture': did you mean kucoinfutures"):
+        CcxtClient("kucoinfuture")
+
+
+# --- markets, prices, native calls -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_contracts_and_markets_are_the_exchanges_own_for_an_hour(stage: Stage, client: Opened, name: str) -> None:
+    own = client(name)
+    assert own.contracts()[BTC] == NATIVE[name]
+    assert set(own.contracts()) == {s for s in stage.sandbox.symbols(name) if s.endswith(":USDT")}
+    assert own.markets()[BTC]["id"] == NATIVE[name]
+    assert own.contract_map().source == "exchange"
+    assert sum(n for path, n in stage.requests(name).items() if path in ("contracts", "active")) == 1
+    stage.time.sleep(3_601)
+    own.contracts()
+    assert sum(n for path, n in stage.requests(name).items() if path in ("contracts", "active")) == 2
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_a_ticker_is_ccxts(stage: Stage, client: Opened, name: str) -> None:
+    own = client(name)
+    found = own.ticker(BTC)
+    assert (found["symbol"], found["last"], found["close"]) == (BTC, found["bid"], found["bid"])
+    assert found["ask"] > found["bid"] > 0
+    assert abs(found["timestamp"] - stage.sandbox.now_ms(name)) < 1000
+    assert found["datetime"] == ccxt.Exchange.iso8601(found["timestamp"])
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+@pytest.mark.parametrize("symbol", [BTC, ""])
+def test_a_native_call_is_one_request_in_the_exchanges_words(
+    stage: Stage, client: Opened, name: str, symbol: str
+) -> None:
+    own = client(name)
+    end_ms = TIMEFRAMES["30m"].floor(BEGAN_MS) - 1
+    start_ms = end_ms - 20 * 30 * MINUTE_MS + 1
+    interval = {"bingx": "30m", "kucoinfutures": "30"}[name]
+    rows = own.fetch_native(symbol or NATIVE[name], interval, start_ms, end_ms, 20)
+    assert rows == stage.truth(name, "30m", start_ms, end_ms + 1)
+    assert rows == own.fetch_native(symbol or NATIVE[name], "30m", start_ms, end_ms)
+    assert len(own.fetch_native(BTC, "1h", limit=7)) == 7
+    assert own.fetch_native(BTC, "1h", start_time=start_ms, limit=3)[0][0] == TIMEFRAMES["1h"].ceil(start_ms)
+
+
+def test_the_originals_names_are_the_same_functions(stage: Stage, client: Opened) -> None:
+    bingx, kucoin = client("bingx"), client("kucoinfutures")
+    assert bingx._get_bingx_contracts()[BTC] == "BTC-USDT"
+    assert kucoin._get_kucoin_contracts()[BTC] == "XBTUSDTM"
+    assert abs(bingx._get_bingx_server_time() - stage.sandbox.now_ms("bingx")) <= 2
+    assert abs(kucoin._get_kucoin_server_time() - stage.sandbox.now_ms("kucoinfutures")) <= 2
+    start_ms, end_ms = BEGAN_MS - 10_000_000, BEGAN_MS - 1_000_000
+    for own, call in ((bingx, "_fetch_with_ultimate_bingx_format"), (kucoin, "_fetch_with_ultimate_kucoin_format")):
+        fetch = getattr(own, call)
+        assert fetch(BTC, "5m", start_ms, end_ms, 500) == own.fetch_native(BTC, "5m", start_ms, end_ms, 500)
+        assert fetch(symbol=BTC, interval="5m", start_time=start_ms, end_time=end_ms, limit=500)
+    with pytest.raises(RequestError, match=r"this client is of bingx; for that call use CcxtClient\('kucoinfutures'\)"):
+        bingx._get_kucoin_server_time()
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"limit": 1441}, "at most 1440 candles a request, not 1441"),
+        ({"limit": "9"}, "limit must be a whole number"),
+        ({"start_time": 10, "end_time": 5}, "start 10 lies after end 5"),
+        ({"start_time": 0, "end_time": BEGAN_MS}, "candles are more than the 1440 of one request"),
+        ({"start_time": "x"}, "start_time must be a time in ms"),
+    ],
+)
+def test_a_native_call_that_would_lose_candles_unseen_is_refused(
+    stage: Stage, client: Opened, given: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(RequestError, match=complaint):
+        client().fetch_native(BTC, "30m", **given)
+    assert stage.requests("bingx") == {}
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+@pytest.mark.parametrize("off_ms", [-600_000, 600_000])
+def test_a_clock_ten_minutes_off_still_gives_the_closed_candles_and_only_those(
+    stage: Stage, client: Opened, name: str, off_ms: int
+) -> None:
+    own = client(name, off_ms=off_ms)
+    rows = own.ohlcv(BTC, "1m", 30)
+    end_ms = TIMEFRAMES["1m"].floor(stage.sandbox.now_ms(name) - SETTLE_MS)
+    assert rows == stage.truth(name, "1m", end_ms - 30 * MINUTE_MS, end_ms)
+    status = own.time_status()
+    assert status.source == "ok"
+    assert status.low_ms <= -off_ms <= status.high_ms
+
+
+@pytest.mark.parametrize("off_ms", [-600_000, 0, 600_000, 7_200_000])
+def test_where_the_exchange_does_not_tell_its_time_no_open_candle_is_given(
+    stage: Stage, client: Opened, caplog: pytest.LogCaptureFixture, off_ms: int
+) -> None:
+    stage.plan(faults="time#1-999=http_503")
+    own = client(off_ms=off_ms)
+    for _ in range(3):
+        rows = own.ohlcv(BTC, "1m", 30)
+        assert own.time_status().source == "local"
+        assert rows == stage.truth("bingx", "1m", rows[0][0] if rows else 0, rows[-1][0] + 1 if rows else 0)  # type: ignore[arg-type]
+        assert all(row[0] + MINUTE_MS <= stage.sandbox.now_ms("bingx") for row in rows)
+    assert len(rows) == 30 or off_ms > 900_000
+    assert [r.message for r in caplog.records] == ["exchange time is not available"]
+
+
+def test_server_time_falls_back_to_the_cached_offset_and_says_so(stage: Stage, client: Opened) -> None:
+    own = client(off_ms=600_000)
+    assert abs(own.server_time() - stage.sandbox.now_ms("bingx")) <= 2
+    stage.plan(faults="time#1-999=http_503")
+    stage.time.sleep(1_800)
+    assert abs(own.server_time() - stage.sandbox.now_ms("bingx")) <= own.time_status().bound_ms
+    assert own.time_status().source == "cached"
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_without_a_network_each_call_says_so_or_gives_the_documented_fallback(
+    client: Opened, caplog: pytest.LogCaptureFixture, stage: Stage
+) -> None:
+    own = client(url="http://127.0.0.1:1")
+    for call in (lambda: own.ohlcv(BTC), lambda: own.ticker(BTC), own.markets, lambda: own.fetch_native(BTC, "1h")):
+        with pytest.raises(ExchangeUnavailable, match=r"does not answer at http://127.0.0.1:1 \(connection refused\)"):
+            call()
+    assert own.contracts() == {BTC: "BTC-USDT", "ETH/USDT:USDT": "ETH-USDT", "VST/USDT:USDT": "VST-USDT"}
+    assert own._get_bingx_contracts() == own.contracts()
+    assert own.contract_map().source == "fallback"
+    assert abs(own.server_time() - stage.time.now_ms()) <= 1
+    assert own.time_status().source == "local"
+    with pytest.raises(ExchangeUnavailable, match="contract list of bingx is not available"):
+        own.ohlcv("SOL/USDT:USDT")
+    assert sorted(r.message for r in caplog.records) == [
+        "contract list is not available",
+        "exchange time is not available",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("html", MalformedPage),
+        ("empty_body", MalformedPage),
+        ("busy", ExchangeUnavailable),
+        ("http_500", ExchangeUnavailable),
+    ],
+)
+def test_an_exchange_that_answers_nonsense_gives_a_clear_error_and_no_candles(
+    stage: Stage, client: Opened, fault: str, kind: type[ExchangeError]
+) -> None:
+    stage.plan(faults=f"candles#1-99={fault}")
+    with pytest.raises(kind, match=r"^bingx .* after 3 tries$"):
+        client().fetch_ohlcv_bulk(BTC)
+
+
+def test_a_batch_that_fails_loses_no_candle_in_silence(stage: Stage, client: Opened) -> None:
+    stage.plan(faults="candles#3-99=http_500")
+    with pytest.raises(ExchangeUnavailable):
+        client().fetch_ohlcv_bulk(BTC, "1m")
+
+
+def test_after_a_refusal_the_exchange_is_left_alone_for_as_long_as_it_asked(stage: Stage, client: Opened) -> None:
+    stage.plan(faults="candles#1=code_1015")
+    own = client()
+    with pytest.raises(RateLimited, match="wants 30 s of silence"):
+        own.ohlcv(BTC)
+    before = stage.sandbox.stats("bingx").requests
+    for _ in range(3):
+        with pytest.raises(Paused, match="bingx is left alone for another"):
+            own.ticker(BTC)
+    assert stage.sandbox.stats("bingx").requests == before
+    stage.time.sleep(31)
+    assert own.ticker(BTC)["last"] > 0
+
+
+# --- many clients ----------------------------------------------------------------------------------------------------
+
+
+def test_clients_of_one_process_share_their_pace_and_threads_share_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(venues=["bingx"], limit="off") as sandbox:
+        monkeypatch.setenv("CANDLEBUS_URL_BINGX", sandbox.url("bingx"))
+        monkeypatch.setenv("CANDLEBUS_PACE", "half")
+        with CcxtClient("bingx") as one, CcxtClient("bingx") as other:
+            threads = [threading.Thread(target=own.ticker, args=(BTC,)) for own in (one, one, other, other)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        stats = sandbox.stats("bingx")
+    assert stats.by_path["/openApi/swap/v2/quote/ticker"] == 4
+    assert stats.by_path["/openApi/swap/v2/quote/contracts"] == 2
+    assert stats.max_in_window(100) == 1
+
+
+def test_the_pace_is_conservative_unless_the_environment_says_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interval_s(name: str) -> float:
+        with CcxtClient(name) as own:
+            return own._http._interval_s
+
+    assert interval_s("bingx") == pytest.approx(0.7)
+    assert interval_s("kucoinfutures") == pytest.approx(0.7 / 3, abs=1e-5)
+    monkeypatch.setenv("CANDLEBUS_PACE_BINGX", "full")
+    assert interval_s("bingx") == pytest.approx(0.06 / 0.98, abs=1e-5)
+    assert interval_s("kucoinfutures") == pytest.approx(0.7 / 3, abs=1e-5)
+    monkeypatch.setenv("CANDLEBUS_PACE", "half")
+    assert interval_s("kucoinfutures") == pytest.approx(0.03, abs=1e-5)
+
+
+def test_where_all_is_well_nothing_is_said(caplog: pytest.LogCaptureFixture, client: Opened) -> None:
+    caplog.set_level(logging.WARNING)
+    client().fetch_ohlcv_bulk(BTC, "30m")
+    assert caplog.records == []
