@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from bus.errors import RequestError, UnsupportedTimeframe
 from bus.messages import Candle, Contract
+from bus.timeframes import TIMEFRAMES
 from workers.exchanges.base import Exchange, Facts
 from workers.http import HttpClient
 
@@ -31,7 +32,10 @@ class NativeExchange(Protocol):
 
 def intervals(exchange: Exchange) -> Mapping[str, str]:
     """Our name of every candle length that the exchange serves → its spelling."""
-    return exchange.native_intervals if isinstance(exchange, NativeExchange) else exchange.facts.timeframes
+    if isinstance(exchange, NativeExchange):
+        return exchange.native_intervals
+    # Lengths without a common grid can only be asked for in the exchange's own words.
+    return {name: spelled for name, spelled in exchange.facts.timeframes.items() if name in TIMEFRAMES}
 
 
 def spelling_of(exchange: Exchange, name: object) -> str:

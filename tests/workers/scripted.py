@@ -17,6 +17,7 @@ class Scripted:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self.answers: dict[str, list[Any]] = {"contracts": [CONTRACTS]}
         self.asked: list[str] = []
+        self.takes: Callable[[], None] = lambda: None
         self._now_ms = now_ms
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -27,6 +28,7 @@ class Scripted:
 
     def _answer(self, path: str) -> Any:
         self.asked.append(path)
+        self.takes()
         name = path.partition("?")[0].rpartition("/")[2]
         if name == "time" and name not in self.answers:
             return {"code": 0, "data": self._now_ms()}  # the older form: a plain number

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import ccxt
+import msgspec
 import pytest
 
 from bus.errors import (
@@ -20,12 +21,14 @@ from bus.errors import (
     UnknownSymbol,
     UnsupportedTimeframe,
 )
+from bus.messages import Contract
 from bus.settings import Settings
 from bus.timeframes import SETTLE_MS, TIMEFRAMES
 from candlebus import CcxtClient
 from candlebus.sandbox import Sandbox
-from tests.workers.exchange_fakes import FakeTime
+from tests.workers.exchange_fakes import FakeTime, Venue
 from workers.client_pace import SteadyClock
+from workers.exchanges import registry
 
 BTC = "BTC/USDT:USDT"
 EXCHANGES = ["bingx", "kucoinfutures"]
@@ -389,6 +392,34 @@ def test_after_a_refusal_the_exchange_is_left_alone_for_as_long_as_it_asked(stag
     assert stage.sandbox.stats("bingx").requests == before
     stage.time.sleep(31)
     assert own.ticker(BTC)["last"] > 0
+
+
+# --- any other exchange ----------------------------------------------------------------------------------------------
+
+
+def test_an_exchange_without_native_calls_serves_what_its_adapter_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(Venue):
+        def __init__(self) -> None:
+            super().__init__(range(BEGAN_MS // 3_600_000 * 3_600_000 - 999 * 3_600_000, BEGAN_MS, 3_600_000))
+            self.facts = msgspec.structs.replace(self.facts, timeframes={"1h": "60", "1w": "W"}, page_rows=100)
+
+        def contracts(self, http: Any) -> dict[str, Contract]:
+            return {BTC: Contract(symbol=BTC, native_id="BTC-PERP")}
+
+        def server_time(self, http: Any) -> int:
+            return time.now_ms()
+
+    time, venue = FakeTime(BEGAN_MS), Other()
+    monkeypatch.setattr(registry, "get", lambda name: venue)
+    with CcxtClient("other", clock=SteadyClock(time.now_ms, time.monotonic, time.sleep)) as own:
+        assert own.timeframes == {"1h": "60"}
+        assert len(own.fetch_ohlcv_bulk(BTC, "1h", 700)) == 700
+        assert len(venue.asked) == 7  # its own pages are smaller than a batch
+        assert own.contracts() == {BTC: "BTC-PERP"}
+        with pytest.raises(UnsupportedTimeframe, match="venue has no 1w candles; it has: 1h"):
+            own.ohlcv(BTC, "1w")
+        with pytest.raises(RequestError, match="venue has no native-format call here; use ohlcv"):
+            own.fetch_native(BTC, "1h")
 
 
 # --- many clients ----------------------------------------------------------------------------------------------------

@@ -103,6 +103,17 @@ def test_a_month_that_is_missing_once_is_asked_for_again() -> None:
     assert len(venue.spans) == 2
 
 
+def test_no_month_is_lost_where_the_first_bound_is_exclusive() -> None:
+    class Exclusive(Monthly):
+        def native_candles(
+            self, http: Any, contract: Contract, interval: str, start_ms: Any, end_ms: Any, limit: Any
+        ) -> list[Candle]:
+            return super().native_candles(http, contract, interval, start_ms + 1, end_ms, limit)
+
+    months = ask(Exclusive(0, 73), MIDDLE_MS, since_ms=month(10), limit=5)
+    assert months == [month(number) for number in range(10, 15)]
+
+
 def test_a_complaint_about_the_clock_is_heeded_here_too() -> None:
     venue = Monthly(0, 73)
     venue.error = ClockRejected("venue", "wrong clock")

@@ -80,6 +80,17 @@ def test_a_complaint_about_the_clock_has_the_time_measured_before_the_next_try()
             assert own.time_status().source == "ok"
 
 
+def test_a_slow_answer_keeps_the_next_question_as_far_away() -> None:
+    time = FakeTime()
+    with Scripted(time.now_ms) as exchange:
+        exchange.answers["ticker"] = [{"code": 0, "data": {"symbol": "BTC-USDT", "lastPrice": "5"}}]
+        exchange.takes = lambda: time.sleep(5)
+        with CcxtClient("bingx", settings=exchange.settings("bingx", exchange.url), clock=steady(time)) as own:
+            own.ticker("BTC/USDT:USDT")
+            own.ticker("BTC/USDT:USDT")
+    assert time.passed_s == pytest.approx(3 * 5 + 2 * 0.7)
+
+
 def paths(exchange: Any) -> list[str]:
     return [path.partition("?")[0].rpartition("/")[2] for path in exchange.asked]
 
