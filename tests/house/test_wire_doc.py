@@ -122,7 +122,15 @@ def test_the_hex_of_the_example_decodes_to_the_values_beside_it_and_back() -> No
 
 def wire_type(annotation: Any, nothing: str) -> str:
     """How the page calls a type."""
-    plain = {bytes: "bin", str: "string", int: "int", float: "float64", bool: "bool", NoneType: nothing}
+    plain = {
+        bytes: "bin",
+        str: "string",
+        int: "int",
+        float: "float64",
+        bool: "bool",
+        NoneType: nothing,
+        messages.Terms: "map of terms",
+    }
     of = {messages.AlignedSource: "columns", messages.Contract: "contracts", Gap: "gaps"}
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Literal:
@@ -150,6 +158,7 @@ def fields_of(kind: type, nothing: str = "nil") -> list[tuple[str, str]]:
         (messages.AlignedSource, "The columns of a source are a map"),
         (messages.ContractMap, "### `contracts.v1`"),
         (messages.Contract, "A contract is a map"),
+        (messages.Terms, "The terms of a contract are a map"),
         (messages.DeadLetter, "### `dead.v1`"),
     ],
 )
