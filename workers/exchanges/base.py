@@ -82,7 +82,10 @@ class Ticker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange(Protocol):
-    """One venue. Every method sends one request and raises an ``ExchangeError`` that says what to do about it."""
+    """One venue. Every method asks one question and raises an ``ExchangeError`` that says what to do about it.
+
+    A question is one request; through ccxt it may take more, to load the venue's markets into this process.
+    """
 
     facts: Facts
 
