@@ -77,7 +77,7 @@ def _kind(error: Exception, answer: Response | None) -> type[CandleBusError]:
     named = next((kind for theirs, kind in _MEANINGS if isinstance(error, theirs)), ExchangeError)
     if answer is None:
         return named
-    if by_status(answer) is not None or is_busy_until(answer):
+    if answer.status == 429 or by_status(answer) is not None or is_busy_until(answer):
         return RateLimited
     if answer.status == 451 or (answer.status == 403 and (named is not RateLimited or _is_of_a_region(answer))):
         return AccessRefused

@@ -4,6 +4,7 @@ import http.client
 import io
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import ccxt
@@ -87,6 +88,7 @@ def open_venue(name: str, wire: Wire) -> Any:
     # Rate limiting stays on for ccxt to tell each request's cost; the wait itself is the gate's.
     venue = getattr(ccxt, name)({"session": wire, "enableRateLimit": True, "options": options})
     venue.throttle = wire.charge
+    venue.parse_ohlcvs = partial(_every_row, venue)
     venue.has["fetchCurrencies"] = name in _NEEDS_CURRENCIES and venue.has["fetchCurrencies"]
     _load_linear_only(venue.options)
     return venue
@@ -95,6 +97,11 @@ def open_venue(name: str, wire: Wire) -> Any:
 def weight_of(cost: float) -> int:
     """What a request of that cost in ccxt's count draws from the budget."""
     return max(1, math.ceil(round(cost * COST_1, 6)))
+
+
+def _every_row(venue: Any, rows: Any, market: Any = None, *_bounds: Any) -> list[list[Any]]:
+    # ccxt would drop in silence what lies before the span, what is too much and what has no time: it would look empty.
+    return [venue.parse_ohlcv(row, market) for row in venue.to_array(rows)]
 
 
 def _load_linear_only(options: dict[str, Any]) -> None:
