@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from bus.clock import Clock
 from bus.messages import ClockOffset
 from workers.exchanges.base import Exchange
@@ -41,6 +43,11 @@ def combined(known: ClockOffset, newest: ClockOffset) -> ClockOffset:
     return ClockOffset(low_ms=low_ms, high_ms=high_ms, measured_ms=newest.measured_ms)
 
 
+def of_coarse_clock(offset: ClockOffset, step_ms: int) -> ClockOffset:
+    """The interval where the exchange tells its time cut to ``step_ms``: it may be so much later than it says."""
+    return msgspec.structs.replace(offset, high_ms=offset.high_ms + step_ms - GRANULARITY_MS)
+
+
 def measure(exchange: Exchange, http: HttpClient, clock: Clock, samples: int = 3) -> ClockOffset:
     """The offset by a few questions; ``clock.now_ms() + offset.low_ms`` is never ahead of the exchange's clock.
 
@@ -52,9 +59,10 @@ def measure(exchange: Exchange, http: HttpClient, clock: Clock, samples: int = 3
     Raises:
         ExchangeError: The exchange did not answer one of them.
     """
-    offset = _asked(exchange, http, clock)
+    step_ms = exchange.facts.clock_step_ms
+    offset = of_coarse_clock(_asked(exchange, http, clock), step_ms)
     for _ in range(samples - 1):
-        offset = combined(offset, _asked(exchange, http, clock))
+        offset = combined(offset, of_coarse_clock(_asked(exchange, http, clock), step_ms))
     return offset
 
 

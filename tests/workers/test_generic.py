@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bus.errors import ExchangeError, ExchangeUnavailable, MalformedPage, RateLimited, UnknownSymbol
@@ -149,27 +150,32 @@ def test_a_worker_that_has_not_loaded_the_markets_itself_can_ask(open_venue: Any
     assert len(asked.weights) == len(asked.venue.requests)
 
 
+class Clock:
+    """A reference clock that stands still."""
+
+    def now_ms(self) -> int:
+        return at(10)
+
+    def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_venues_clock_is_found(open_venue: Any, name: str) -> None:
     asked = open_venue(name, made_up(START, 10), now_ms=at(10) + 3_000)
-
-    class Clock:
-        def now_ms(self) -> int:
-            return at(10)
-
-        def sleep(self, seconds: float) -> None:
-            raise NotImplementedError
-
     offset = measure(asked.exchange, asked.http, Clock())
-    assert offset.low_ms <= 3_000 <= offset.high_ms
+    assert (offset.low_ms, offset.high_ms) == (2_999, 3_001)
 
 
 def test_a_venue_without_a_clock_is_dated_by_its_answers_to_the_second_below(open_venue: Any) -> None:
     asked = open_venue("binanceusdm", made_up(START, 10), now_ms=at(9) + 2_999)
-    asked.exchange._venue.has["fetchTime"] = False
+    asked.exchange.facts = msgspec.structs.replace(asked.exchange.facts, clock_step_ms=1_000)
     for _ in ("first its contracts answer", "then a candle"):
         assert asked.exchange.server_time(asked.http) == at(9) + 2_000
     assert [path for path, _ in asked.venue.requests] == ["/fapi/v1/exchangeInfo", "/fapi/v1/klines"]
+    offset = measure(asked.exchange, asked.http, Clock())
+    assert (offset.low_ms, offset.high_ms) == (-58_001, -57_000)
+    assert offset.low_ms <= asked.venue.now_ms - at(10) <= offset.high_ms
 
 
 def test_a_ticker_is_the_last_trade(open_venue: Any) -> None:

@@ -57,6 +57,10 @@ def test_facts_are_what_ccxt_states(name: str, rows: int, weight: int, limit: Li
     assert (facts.limits, facts.base_url, facts.hole_reason) == ((limit,), url, "unavailable")
 
 
+def test_a_venue_that_tells_no_time_has_a_clock_of_seconds() -> None:
+    assert [facts_of(name)[0].clock_step_ms for name in ("okx", "bybit", "binanceusdm", "bitfinex")] == [1, 1, 1, 1_000]
+
+
 def test_the_end_of_the_span_is_sent_only_where_ccxt_translates_it() -> None:
     assert [facts_of(name)[1].sends_until for name in ("okx", "bybit", "binance", "whitebit")] == [True] * 3 + [False]
 

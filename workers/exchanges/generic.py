@@ -1,6 +1,7 @@
 """Any of ccxt's venues as an exchange: its questions asked by ccxt, one page at a time, its answers checked by us."""
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -40,7 +41,7 @@ def venues() -> list[str]:
 
 
 class GenericExchange:
-    """The adapter of one of ccxt's venues; keeps the venue's markets in memory, and so belongs to one worker."""
+    """The adapter of one of ccxt's venues; keeps the venue's markets in memory."""
 
     def __init__(self, name: str) -> None:
         """Prepare to ask; sends nothing yet.
@@ -54,16 +55,17 @@ class GenericExchange:
         self.facts, self._rehearsed = facts_of(name)
         self._wire = Wire(name, _nowhere)
         self._venue = open_venue(name, self._wire)
+        self._asking = threading.Lock()
 
     def server_time(self, http: HttpClient) -> int:
-        has_clock = self._venue.has.get("fetchTime") is True
-        now_ms = self._ask(http, "its time", self._venue.fetch_time if has_clock else self._date_ms)
+        tells = self.facts.clock_step_ms == 1
+        now_ms, _ = self._ask(http, "its time", self._venue.fetch_time if tells else self._date_ms)
         if not isinstance(now_ms, int) or not is_plausible(now_ms):
             raise MalformedPage(self.facts.name, f"{self.facts.name} gives its time as {now_ms}, which is no ms")
         return now_ms
 
     def contracts(self, http: HttpClient) -> dict[str, Contract]:
-        markets: dict[str, Any] = self._ask(http, "contracts", lambda: self._venue.load_markets(True))
+        markets, _ = self._ask(http, "contracts", lambda: self._venue.load_markets(True))
         if not markets:
             raise MalformedPage(self.facts.name, f"{self.facts.name} lists no contracts")
         linear = [market for market in markets.values() if _is_linear_perpetual(market)]
@@ -81,15 +83,15 @@ class GenericExchange:
         self.facts.spelling(timeframe)
         name, asked = self.facts.name, f"{timeframe.name} candles of {contract.symbol}"
         rows = min(max(timeframe.slots(since_ms, until_ms), 1), self.facts.page_rows)
-        served = self._ask(http, asked, lambda: self._rows(contract.symbol, timeframe, since_ms, until_ms, rows))
+        served, raw = self._ask(http, asked, lambda: self._rows(contract.symbol, timeframe, since_ms, until_ms, rows))
         candles = [_candle(name, row) for row in served]
         if not self._rehearsed.sends_until and _lies_past(candles, until_ms, self._venue.milliseconds(), timeframe):
             candles = []
-        return page(name, candles, timeframe, since_ms, until_ms, self._answer().body)
+        return page(name, candles, timeframe, since_ms, until_ms, raw)
 
     def ticker(self, http: HttpClient, contract: Contract) -> Ticker:
         asked = f"ticker of {contract.symbol}"
-        quote: dict[str, Any] = self._ask(http, asked, lambda: self._quote(contract.symbol))
+        quote, _ = self._ask(http, asked, lambda: self._quote(contract.symbol))
         if not isinstance(quote.get("last"), int | float):
             raise MalformedPage(self.facts.name, f"{self.facts.name} answered {asked} without a last price")
         return Ticker(
@@ -100,12 +102,15 @@ class GenericExchange:
             time_ms=quote.get("timestamp"),
         )
 
-    def _ask(self, http: HttpClient, asked: str, question: Callable[[], _T]) -> _T:
-        self._wire.send, self._wire.answer = through(http, self.facts.base_url), None
-        try:
-            return question()
-        except (ccxt.BaseError, *UNREADABLE) as error:
-            raise ours(self.facts.name, error, self._wire.answer, asked) from error
+    def _ask(self, http: HttpClient, asked: str, question: Callable[[], _T]) -> tuple[_T, bytes]:
+        """What ccxt makes of the answer, and the answer's last body; one question at a time, whoever asks."""
+        with self._asking:
+            self._wire.send, self._wire.answer = through(http, self.facts.base_url), None
+            try:
+                found = question()
+            except (ccxt.BaseError, *UNREADABLE) as error:
+                raise ours(self.facts.name, error, self._wire.answer, asked) from error
+            return found, b"" if self._wire.answer is None else self._wire.answer.body
 
     def _rows(self, symbol: str, timeframe: Timeframe, since_ms: int, until_ms: int, rows: int) -> list[_Row]:
         self._know(symbol)
@@ -130,12 +135,7 @@ class GenericExchange:
             self._venue.fetch_ohlcv(symbol, next(iter(self.facts.timeframes)), None, 1)
         else:
             self._venue.load_markets()
-        return http_date_ms(self._answer().headers.get("date"))
-
-    def _answer(self) -> Response:
-        if self._wire.answer is None:
-            raise MalformedPage(self.facts.name, f"{self.facts.name} was not asked")
-        return self._wire.answer
+        return None if self._wire.answer is None else http_date_ms(self._wire.answer.headers.get("date"))
 
     def _has_a_name(self, market: dict[str, Any]) -> bool:
         try:

@@ -95,6 +95,7 @@ def facts_of(name: str) -> tuple[Facts, Rehearsed]:
         volume_unit=known.volume_unit,
         # Whether a venue leaves out candles for want of trades is not known: a hole is never called harmless.
         hole_reason="unavailable",
+        clock_step_ms=1 if venue.has.get("fetchTime") is True else 1_000,
     )
     return facts, rehearsed
 
