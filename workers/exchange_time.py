@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import msgspec
-
 from bus.clock import Clock
 from bus.messages import ClockOffset
 from workers.exchanges.base import Exchange
@@ -45,7 +43,8 @@ def combined(known: ClockOffset, newest: ClockOffset) -> ClockOffset:
 
 def of_coarse_clock(offset: ClockOffset, step_ms: int) -> ClockOffset:
     """The interval where the exchange tells its time cut to ``step_ms``: it may be so much later than it says."""
-    return msgspec.structs.replace(offset, high_ms=offset.high_ms + step_ms - GRANULARITY_MS)
+    high_ms = offset.high_ms + step_ms - GRANULARITY_MS
+    return ClockOffset(low_ms=offset.low_ms, high_ms=high_ms, measured_ms=offset.measured_ms)
 
 
 def measure(exchange: Exchange, http: HttpClient, clock: Clock, samples: int = 3) -> ClockOffset:
