@@ -140,11 +140,12 @@ def _found(asker: _Asker, since_ms: int, until_ms: int) -> dict[int, Candle]:
 
 
 def _confirm(asker: _Asker, window: Span, found: dict[int, Candle], rounds: int) -> None:
-    """Ask for the window; if that brings new candles yet not all, the answer was cut: ask for less at a time."""
+    """Ask for the window; if the answer was cut yet again, ask for less at a time."""
     served = asker.candles(window)
-    is_news = bool(served.keys() - found.keys())
+    known = {slot for slot in asker.timeframe.open_times(*window) if slot in found}
+    was_cut = served.keys() != known  # it brings new candles, or lacks some that there are
     found |= served  # two answers disagree when a candle was revised: the later one holds
-    narrower = _windows(asker, window, found) if is_news else []
+    narrower = _windows(asker, window, found) if was_cut else []
     if narrower and not rounds:
         raise MalformedPage(asker.name, f"{asker.name} keeps sending a part of {window[0]} to {window[1]} only")
     for part in narrower:
