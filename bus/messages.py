@@ -19,7 +19,8 @@ MAX_LIMIT: Final = 10_000_000
 MAX_CANDLES_PER_BATCH: Final = 5_000
 MAX_NAME_LENGTH: Final = 64
 _EXCHANGE = re.compile(r"[a-z0-9_]{1,32}")
-_SYMBOL = re.compile(r"[A-Za-z0-9._-]{1,32}/[A-Za-z0-9._-]{1,16}(:[A-Za-z0-9._-]{1,32})?")
+# Letters of every script: Binance lists perpetuals of coins with Chinese names; "$" stands in names of ccxt's.
+_SYMBOL = re.compile(r"[\w.$+-]{1,32}/[\w.$+-]{1,16}(:[\w.$+-]{1,32})?")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

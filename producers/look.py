@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.queue import queue_of
@@ -41,6 +43,13 @@ class ExchangeLook(msgspec.Struct, frozen=True, kw_only=True):
     def is_deserted(self) -> bool:
         """Whether something waits that nobody will do."""
         return not self.workers and bool(self.queued or self.open_requests)
+
+
+def exchanges_of(redis: Redis, known: Sequence[str]) -> list[str]:
+    """The exchanges known, then those that somebody asked on this bus beside them, in alphabetical order."""
+    queues = (queue.name for queue in Queue.all(connection=redis, serializer=JSONSerializer))
+    asked = {name.removeprefix(keys.QUEUE_PREFIX) for name in queues if name.startswith(keys.QUEUE_PREFIX)}
+    return [*known, *sorted(asked - set(known))]
 
 
 def look_at(redis: Redis, exchanges: Sequence[str]) -> list[ExchangeLook]:

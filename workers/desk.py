@@ -1,5 +1,9 @@
 """All that a worker of one exchange asks with: adapter, warm HTTP session, budget, contract map and clock."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
 from redis import Redis
 
 from bus.cache import Cache
@@ -13,6 +17,9 @@ from workers.http import HttpClient
 from workers.limiter import Limiter, budget
 from workers.watched import Watched
 
+#: Page requests of one turn that may be under way at once, so that round trips do not bound the rate.
+IN_FLIGHT: Final = 4
+
 
 class Desk:
     """What one process needs to ask one exchange; keeps its connections warm between jobs."""
@@ -23,20 +30,41 @@ class Desk:
         Raises:
             UnknownExchange: There is no such exchange.
         """
+        self._measuring = threading.Lock()
         self.exchange = Watched(
             registry.get(exchange_name),
             on_refusal=self.note_refusal,
-            on_clock_rejected=lambda: self.time.remeasure(),
+            on_clock_rejected=self._remeasure,
         )
         facts = self.exchange.facts
         self.budget = budget(facts, settings.pace_of(exchange_name))
         self.limiter = Limiter(redis, exchange_name, settings.egress, self.budget)
-        base_url = settings.urls.get(exchange_name, facts.base_url)
-        self.http = HttpClient(exchange_name, base_url, self.limiter.acquire)
+        self._base_url = settings.urls.get(exchange_name, facts.base_url)
+        self._clients: list[HttpClient] = []
+        self._of_thread = threading.local()
+        self.executor = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=exchange_name)
+        self.http = self._new_client()
         self.clock = RedisClock(redis)
         cache = Cache(redis, self.clock)
         self.contracts = ContractBook(self.exchange, self.http, cache, self.clock)
         self.time = ExchangeClock(self.exchange, self.http, self.clock, cache)
+
+    def _new_client(self) -> HttpClient:
+        client = HttpClient(self.exchange.facts.name, self._base_url, self.limiter.acquire)
+        self._clients.append(client)
+        return client
+
+    @property
+    def http_of_thread(self) -> HttpClient:
+        """The HTTP session of the thread that asks: each keeps its own connection warm."""
+        client: HttpClient | None = getattr(self._of_thread, "http", None)
+        if client is None:
+            client = self._of_thread.http = self._new_client()
+        return client
+
+    def _remeasure(self) -> None:
+        with self._measuring:  # several threads may hear the same complaint at once
+            self.time.remeasure()
 
     def exchange_now_ms(self) -> int:
         """The exchange's time, never ahead of the truth, ms; by the last known offset where it does not tell.
@@ -55,5 +83,7 @@ class Desk:
         self.limiter.pause(error.pause_ms, str(error))
 
     def close(self) -> None:
-        """Close the HTTP session."""
-        self.http.close()
+        """End the threads and close their HTTP sessions."""
+        self.executor.shutdown()
+        for client in self._clients:
+            client.close()

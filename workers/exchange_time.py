@@ -58,6 +58,12 @@ def combined(known: ClockOffset, newest: ClockOffset) -> ClockOffset:
     return ClockOffset(low_ms=low_ms, high_ms=high_ms, measured_ms=newest.measured_ms)
 
 
+def of_coarse_clock(offset: ClockOffset, step_ms: int) -> ClockOffset:
+    """The interval where the exchange tells its time cut to ``step_ms``: it may be so much later than it says."""
+    high_ms = offset.high_ms + step_ms - GRANULARITY_MS
+    return ClockOffset(low_ms=offset.low_ms, high_ms=high_ms, measured_ms=offset.measured_ms)
+
+
 def measure(exchange: Exchange, http: HttpClient, clock: Clock, samples: int = 3) -> ClockOffset:
     """The offset by a few questions; ``clock.now_ms() + offset.low_ms`` is never ahead of the exchange's clock.
 
@@ -69,9 +75,10 @@ def measure(exchange: Exchange, http: HttpClient, clock: Clock, samples: int = 3
     Raises:
         ExchangeError: The exchange did not answer one of them.
     """
-    offset = _asked(exchange, http, clock)
+    step_ms = exchange.facts.clock_step_ms
+    offset = of_coarse_clock(_asked(exchange, http, clock), step_ms)
     for _ in range(samples - 1):
-        offset = combined(offset, _asked(exchange, http, clock))
+        offset = combined(offset, of_coarse_clock(_asked(exchange, http, clock), step_ms))
     return offset
 
 

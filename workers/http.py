@@ -87,16 +87,26 @@ class HttpClient:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
-        request = self._session.prepare_request(requests.Request("GET", self.base_url + path, params=dict(params)))
+        return self.send(requests.Request("GET", self.base_url + path, params=dict(params)), weight=weight)
+
+    def send(self, request: requests.Request, *, weight: int) -> Response:
+        """The answer to a request to any address, for adapters that do not write their requests themselves.
+
+        Raises:
+            ExchangeUnavailable: The exchange does not answer, or not to the end.
+            MalformedPage: The answer is larger than an honest one, or damaged.
+        """
+        prepared = self._session.prepare_request(request)
         self._gate(weight)
         self._ends_s = self._monotonic() + self._deadline_s
         try:
-            return self._send(request)
+            return self._send(prepared)
         except DecodeError as error:
             raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent damaged compression") from error
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
             raise ExchangeUnavailable(
-                self.exchange_name, f"{self.exchange_name} does not answer at {self.base_url} ({self._cause(error)})"
+                self.exchange_name,
+                f"{self.exchange_name} does not answer at {origin(request.url)} ({self._cause(error)})",
             ) from error
 
     def close(self) -> None:
@@ -169,6 +179,11 @@ _CAUSES: Final[dict[type[BaseException], str]] = {
     BrokenPipeError: "connection reset",
     socket.gaierror: "name not resolved",
 }
+
+
+def origin(url: str) -> str:
+    """Scheme and host of an address."""
+    return "/".join(url.split("/", 3)[:3])
 
 
 def _is_base_url(text: str) -> bool:

@@ -52,7 +52,7 @@ class Jobs:
         self._desk.contracts.refresh()
 
     def fetch_candles(self, **arguments: Any) -> None:
-        """Run one turn of a request: at most four pages from its checkpoint, then back to the end of the queue.
+        """Run one turn of a request: pages from its checkpoint on, back to the end of the queue when others wait.
 
         Raises:
             RequestError: The arguments are no request; there is no id under which the caller could learn of it.

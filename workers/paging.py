@@ -9,7 +9,7 @@ import msgspec
 from bus.errors import MalformedPage, SpanError
 from bus.messages import Candle, Contract, Gap
 from bus.timeframes import Timeframe
-from workers.exchanges.base import Exchange, Page
+from workers.exchanges.base import Exchange, Facts, Page
 from workers.http import HttpClient
 from workers.retries import TRIES, tried
 from workers.windows import Span, confirm_windows, first_listed, missing, name_gaps
@@ -37,7 +37,25 @@ class SettledPage(msgspec.Struct, frozen=True, kw_only=True):
     long_decimals: int
 
 
-def settle_page(
+class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The candles of ``[since_ms, until_ms)`` after every hole was asked for again; what is missing has no name yet.
+
+    Attributes:
+        first_ms: First slot of the span that was listed, ms; its end where none was.
+        candles: By open time.
+        requests: How many requests it took, failed tries included.
+        long_decimals: Numbers with more digits than float64 keeps, in all answers together.
+    """
+
+    since_ms: int
+    until_ms: int
+    first_ms: int
+    candles: dict[int, Candle]
+    requests: int
+    long_decimals: int
+
+
+def fetch_page(
     exchange: Exchange,
     http: HttpClient,
     contract: Contract,
@@ -46,20 +64,15 @@ def settle_page(
     until_ms: int,
     *,
     rows: int | None = None,
-    nothing_served_yet: bool = False,
-    request_since_ms: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
     tries: int = TRIES,
-) -> SettledPage:
-    """Every slot of one page, settled.
+) -> FetchedPage:
+    """All that the exchange has of one page.
 
     Args:
         since_ms: First instant, rounded up to the grid.
         until_ms: First instant after the page, rounded up to the grid; not past the last closed candle.
         rows: Slots of a largest page; the exchange's own number where it is None.
-        nothing_served_yet: Whether the request has got no candle so far.
-        request_since_ms: Where the request begins; an emptiness that began on its earlier pages counts from there.
-            The page's own start where it is None.
         sleep: Waits between tries, in seconds.
         tries: How often one request is sent at most.
 
@@ -74,21 +87,77 @@ def settle_page(
     asker = _Asker(exchange, http, contract, timeframe, sleep, tries)
     first = first_listed(contract, timeframe, begin, end)
     found = _found(asker, first, end)
+    return FetchedPage(
+        since_ms=begin,
+        until_ms=end,
+        first_ms=first,
+        candles=found,
+        requests=asker.requests,
+        long_decimals=asker.long_decimals,
+    )
+
+
+def settled(
+    page: FetchedPage,
+    facts: Facts,
+    contract: Contract,
+    timeframe: Timeframe,
+    *,
+    rows: int | None = None,
+    nothing_served_yet: bool = False,
+    request_since_ms: int | None = None,
+) -> SettledPage:
+    """Every slot of a page: a candle, or a gap with its reason.
+
+    Args:
+        rows: Slots of a largest page; the exchange's own number where it is None.
+        nothing_served_yet: Whether the request has got no candle so far.
+        request_since_ms: Where the request begins; an emptiness that began on its earlier pages counts from there.
+            The page's own start where it is None.
+    """
+    begin, first, end = page.since_ms, page.first_ms, page.until_ms
     empty_since_ms = first_listed(contract, timeframe, min(request_since_ms or begin, begin), end)
     gaps = name_gaps(
-        missing(timeframe, first, end, found),
+        missing(timeframe, first, end, page.candles),
         timeframe,
-        exchange.facts.hole_reason,
-        empty_since_ms=empty_since_ms if nothing_served_yet and first not in found else None,
-        rows=most,
+        facts.hole_reason,
+        empty_since_ms=empty_since_ms if nothing_served_yet and first not in page.candles else None,
+        rows=min(rows or facts.page_rows, facts.page_rows),
     )
     return SettledPage(
         since_ms=begin,
         until_ms=end,
-        candles=[found[slot] for slot in sorted(found)],
+        candles=[page.candles[slot] for slot in sorted(page.candles)],
         gaps=([Gap(begin, first, "before_listing")] if begin < first else []) + gaps,
-        requests=asker.requests,
-        long_decimals=asker.long_decimals,
+        requests=page.requests,
+        long_decimals=page.long_decimals,
+    )
+
+
+def settle_page(
+    exchange: Exchange,
+    http: HttpClient,
+    contract: Contract,
+    timeframe: Timeframe,
+    since_ms: int,
+    until_ms: int,
+    *,
+    rows: int | None = None,
+    nothing_served_yet: bool = False,
+    request_since_ms: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    tries: int = TRIES,
+) -> SettledPage:
+    """:func:`fetch_page`, then :func:`settled`, for those who ask for one page after another."""
+    page = fetch_page(exchange, http, contract, timeframe, since_ms, until_ms, rows=rows, sleep=sleep, tries=tries)
+    return settled(
+        page,
+        exchange.facts,
+        contract,
+        timeframe,
+        rows=rows,
+        nothing_served_yet=nothing_served_yet,
+        request_since_ms=request_since_ms,
     )
 
 
@@ -140,11 +209,12 @@ def _found(asker: _Asker, since_ms: int, until_ms: int) -> dict[int, Candle]:
 
 
 def _confirm(asker: _Asker, window: Span, found: dict[int, Candle], rounds: int) -> None:
-    """Ask for the window; if that brings new candles yet not all, the answer was cut: ask for less at a time."""
+    """Ask for the window; if the answer was cut yet again, ask for less at a time."""
     served = asker.candles(window)
-    is_news = bool(served.keys() - found.keys())
+    known = {slot for slot in asker.timeframe.open_times(*window) if slot in found}
+    was_cut = served.keys() != known  # it brings new candles, or lacks some that there are
     found |= served  # two answers disagree when a candle was revised: the later one holds
-    narrower = _windows(asker, window, found) if is_news else []
+    narrower = _windows(asker, window, found) if was_cut else []
     if narrower and not rounds:
         raise MalformedPage(asker.name, f"{asker.name} keeps sending a part of {window[0]} to {window[1]} only")
     for part in narrower:

@@ -1,8 +1,9 @@
-"""One turn of a fetch request: from its checkpoint, at most four pages, each published exactly once."""
+"""One turn of a fetch request: pages from its checkpoint on, side by side, each published once and in order."""
 
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Final, NamedTuple
 
 from redis import Redis
 
@@ -10,19 +11,31 @@ from bus.codec import columns
 from bus.errors import Fenced, SpanError
 from bus.instants import iso
 from bus.messages import CandleBatch, Contract, FetchRequest
+from bus.queue import queue_of
 from bus.requests import Claim, RequestBook, RequestStatus
 from bus.streams import Publisher
 from bus.timeframes import SETTLE_MS, Timeframe, timeframe
-from workers.desk import Desk
-from workers.paging import SettledPage, settle_page
+from workers.desk import IN_FLIGHT, Desk
+from workers.flight import answers
+from workers.paging import FetchedPage, SettledPage, fetch_page, settled
 from workers.sweeper import trim_streams
 from workers.windows import closed_until, page_end
 
-#: A turn ends after so many pages; the next one waits its turn behind the other requests of the queue.
+#: After so many pages a turn ends if others wait; the next one waits behind them.
 PAGES_A_TURN: Final = 4
+#: A turn that nobody waits for ends all the same after so many pages, well within its time.
+MOST_PAGES_A_TURN: Final = 100
 #: How long a turn waits for readers of a stream at its high-water mark before it goes back to the queue.
 _ROOM_WAIT_S: Final = 10.0
 _ROOM_LOOK_S: Final = 0.5
+
+
+class _Window(NamedTuple):
+    """A page to ask for; ``version`` is the exchange's time of the asking, ms."""
+
+    since_ms: int
+    until_ms: int
+    version: int
 
 
 class Turn:
@@ -53,15 +66,31 @@ class Turn:
         if status.until is None:
             self._book.fix_span(self._claim, *self._span())
             status = self._status()
-        for _ in range(PAGES_A_TURN):
-            if status.next_ms == status.until:
-                return True
+        pages = answers(
+            self._desk.executor, lambda window: self._fetched(contract, window), self._windows(status), IN_FLIGHT
+        )
+        with closing(pages):
+            for page in pages:
+                if not self._published(contract, page, status):
+                    return False
+                status = self._status()
+        return status.next_ms == status.until
+
+    def _windows(self, status: RequestStatus) -> Iterator["_Window"]:
+        """The pages of this turn, from the checkpoint on, each with the exchange's time when it is asked for."""
+        since_ms, end_ms = status.next_ms or 0, status.until or 0
+        for number in range(MOST_PAGES_A_TURN):
+            if since_ms >= end_ms or (number and number % PAGES_A_TURN == 0 and self._others_wait()):
+                return
             if self._should_stop() or not self._found_room():
                 self.was_cut_short = True
-                return False
-            self._publish_page(contract, status)
-            status = self._status()
-        return status.next_ms == status.until
+                return
+            until_ms = page_end(since_ms, end_ms, self._timeframe, self._desk.budget.rows)
+            yield _Window(since_ms, until_ms, self._desk.exchange_now_ms())
+            since_ms = until_ms
+
+    def _others_wait(self) -> bool:
+        return queue_of(self._request.exchange, self._redis).count > 0
 
     def _status(self) -> RequestStatus:
         status = self._book.status(self._request.request_id)
@@ -82,37 +111,38 @@ class Turn:
             time.sleep(_ROOM_LOOK_S)
         return True
 
-    def _publish_page(self, contract: Contract, status: RequestStatus) -> None:
-        """Settle and publish the page at the checkpoint; the checkpoint tells what became of it."""
-        since_ms, end_ms = status.next_ms or 0, status.until or 0
-        until_ms = page_end(since_ms, end_ms, self._timeframe, self._desk.budget.rows)
-        version = self._desk.exchange_now_ms()
-        page = settle_page(
-            self._desk.exchange,
-            self._desk.http,
+    def _fetched(self, contract: Contract, window: "_Window") -> tuple["_Window", FetchedPage]:
+        desk = self._desk
+        span = (window.since_ms, window.until_ms)
+        page = fetch_page(desk.exchange, desk.http_of_thread, contract, self._timeframe, *span, rows=desk.budget.rows)
+        return window, page
+
+    def _published(self, contract: Contract, fetched: tuple["_Window", FetchedPage], status: RequestStatus) -> bool:
+        """Name the page's gaps and publish it; False where the checkpoint is not where the page begins."""
+        window, found = fetched
+        page = settled(
+            found,
+            self._desk.exchange.facts,
             contract,
             self._timeframe,
-            since_ms,
-            until_ms,
             rows=self._desk.budget.rows,
             request_since_ms=status.since,
             nothing_served_yet=status.candles == 0,
         )
-        batch = self._batch(status, page, version, since_ms, until_ms)
-        self._publisher.publish(self._claim, batch, requests=page.requests, long_decimals=page.long_decimals)
+        batch = self._batch(status, page, window)
+        counts = {"requests": page.requests, "long_decimals": page.long_decimals}
+        return self._publisher.publish(self._claim, batch, **counts).outcome == "published"
 
-    def _batch(
-        self, status: RequestStatus, page: SettledPage, version: int, since_ms: int, until_ms: int
-    ) -> CandleBatch:
+    def _batch(self, status: RequestStatus, page: SettledPage, window: "_Window") -> CandleBatch:
         return CandleBatch(
             exchange=self._request.exchange,
             symbol=self._request.symbol,
             timeframe=self._request.timeframe,
             request_id=self._request.request_id,
             page=status.pages,
-            version=version,
-            since=since_ms,
-            until=until_ms,
+            version=window.version,
+            since=window.since_ms,
+            until=window.until_ms,
             volume_unit=self._desk.exchange.facts.volume_unit,
             n=len(page.candles),
             gaps=tuple(page.gaps),

@@ -53,10 +53,11 @@ def missing(timeframe: Timeframe, since_ms: int, until_ms: int, open_times: Coll
 
 
 def confirm_windows(runs: Iterable[Span], timeframe: Timeframe, since_ms: int, until_ms: int, rows: int) -> list[Span]:
-    """The fewest windows that hold every missing slot, each at most half as wide as the page that lacked them.
+    """Few windows that hold every missing slot, each at most half as wide as the page that lacked them.
 
     An answer cut short by the exchange, or a page lost on the way, looks like a hole; a narrower question tells it
-    from a true one. Only a page of one slot is asked again as it was.
+    from a true one. Only a page of one slot is asked again as it was. A run at an edge of the page, where cuts are,
+    shares its windows with no other run: they hold nothing known, so that an empty answer cannot be another cut.
 
     Args:
         runs: Missing runs of the page, ascending, on the grid.
@@ -67,9 +68,11 @@ def confirm_windows(runs: Iterable[Span], timeframe: Timeframe, since_ms: int, u
     slots = min(rows, timeframe.slots(since_ms, until_ms))
     width_ms = max(1, slots // _NARROWER) * timeframe.duration_ms
     windows: list[Span] = []
+    is_shared = False
     for from_ms, to_ms in runs:
+        was_shared, is_shared = is_shared, since_ms < from_ms and to_ms < until_ms
         # Where the last window could still reach this run, it begins anew and takes what it can.
-        reaches = bool(windows) and from_ms < windows[-1][0] + width_ms
+        reaches = was_shared and is_shared and from_ms < windows[-1][0] + width_ms
         begins = windows.pop()[0] if reaches else from_ms
         windows += [(at, min(at + width_ms, to_ms)) for at in range(begins, to_ms, width_ms)]
     return windows

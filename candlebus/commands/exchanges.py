@@ -19,6 +19,7 @@ def shown() -> int:
         _write_table(facts)
     else:
         sys.stdout.writelines(msgspec.json.encode(_record(one)).decode() + "\n" for one in facts)
+    sys.stderr.write(f"candlebus: through ccxt also: {' '.join(registry.names_through_ccxt())}\n")
     return 0
 
 

@@ -12,7 +12,7 @@ from bus.instants import duration, iso
 from bus.settings import load
 from candlebus.commands.shared import bus_url, shared_bus
 from candlebus.output.tables import show, table_of
-from producers.look import ExchangeLook, look_at
+from producers.look import ExchangeLook, exchanges_of, look_at
 from workers.exchanges import registry
 
 
@@ -21,7 +21,7 @@ def shown(*, as_json: bool, check: bool) -> int:
     settings = load()
     url = address(bus_url(settings) or "")
     with shared_bus(settings) as redis:
-        looks = look_at(redis, registry.names())
+        looks = look_at(redis, exchanges_of(redis, registry.names()))
         groups = _statuses(GroupBook(redis))
     if as_json:
         _write_json(url, looks, groups)

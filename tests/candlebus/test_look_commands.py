@@ -12,17 +12,21 @@ from bus.messages import AlignedBatch, ContractMap
 from bus.streams import follow_aligned
 from candlebus.commands import watching
 from candlebus.sandbox import Sandbox
+from producers.client import Producer
 from tests.candlebus.conftest import Run, RunningBus
 
 BINGX, KUCOIN = "bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"
 
 
 def test_exchanges_tell_their_limits_by_pace(run: Run) -> None:
-    lines = [json.loads(line) for line in run("exchanges").out.splitlines()]
+    code, out, err = run("exchanges")
+    lines = [json.loads(line) for line in out.splitlines()]
     by_name = {line["exchange"]: line for line in lines}
     assert list(by_name) == ["bingx", "kucoinfutures"]
     assert by_name["bingx"]["page_rows"] == 1440
     assert by_name["kucoinfutures"]["candle_requests_per_s"]["conservative"] == pytest.approx(1 / 0.7, abs=0.001)
+    assert code == 0
+    assert {"okx", "bybit", "binanceusdm"} <= set(err.removeprefix("candlebus: through ccxt also: ").split())
 
 
 def test_contracts_come_over_the_bus_and_a_worker_fetches_them_when_missing(run: Run, on_bus: RunningBus) -> None:
@@ -58,6 +62,17 @@ def test_status_counts_workers_and_finds_them_missing(run: Run, on_bus: RunningB
         assert time.monotonic() < deadline
     assert status["exchanges"]["bingx"]["queued"] == 0
     assert run("status", "--check").code == 0
+
+
+def test_status_shows_an_exchange_through_ccxt_that_somebody_asks(
+    run: Run, redis: Redis, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDLEBUS_REDIS_URL", server)
+    Producer(redis).enqueue("okx:BTC/USDT:USDT", "1h", limit=1)
+    assert json.loads(run("status", "--json").out)["exchanges"]["okx"]["queued"] == 1
+    code, _, err = run("status", "--check")
+    assert code == 1
+    assert "start one with: candlebus worker okx" in err
 
 
 def test_status_check_fails_where_work_waits_for_nobody(

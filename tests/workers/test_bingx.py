@@ -175,7 +175,7 @@ def test_ccxts_aliases_are_the_ones_that_ccxt_has() -> None:
 
 def test_contracts_that_make_no_symbol_are_skipped() -> None:
     good = {"symbol": "A-USDT", "asset": "A", "currency": "USDT"}
-    odd = [{"symbol": "N-USDT", "asset": "NAP", "currency": "USDT"}, {"asset": "B", "currency": "USDT"}, {}, good]
+    odd = [{"symbol": "N-USDT", "asset": "N A", "currency": "USDT"}, {"asset": "B", "currency": "USDT"}, {}, good]
     assert list(BINGX.contracts(FakeHttp({"code": 0, "data": [good, *odd]}))) == ["A/USDT:USDT"]
     with pytest.raises(MalformedPage, match="lists 3 contracts, none readable"):
         BINGX.contracts(FakeHttp({"code": 0, "data": odd[:3]}))

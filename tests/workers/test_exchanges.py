@@ -57,8 +57,8 @@ def test_exchanges_have_names() -> None:
         ("BingX", "unknown exchange 'BingX': did you mean bingx?"),
         ("bingex", "unknown exchange 'bingex': did you mean bingx?"),
         ("bingxswap", "unknown exchange 'bingxswap': did you mean bingx?"),
-        ("okx", "unknown exchange 'okx'; known: bingx kucoinfutures"),
-        ("", "unknown exchange ''; known: bingx kucoinfutures"),
+        ("qqqqqq", "unknown exchange 'qqqqqq'; known: bingx kucoinfutures, and ccxt's ids such as okx"),
+        ("", "unknown exchange ''; known: bingx kucoinfutures, and ccxt's ids such as okx"),
     ],
 )
 def test_an_unknown_exchange_is_guessed_or_all_are_named(name: str, message: str) -> None:

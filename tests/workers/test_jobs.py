@@ -71,12 +71,14 @@ def test_a_request_brings_every_candle_that_the_exchange_has(
     assert done.candles + done.gap_slots == 2_000
 
 
-def test_a_long_request_goes_in_turns_and_lets_a_short_one_pass(redis: Redis, work: Work) -> None:
+def test_a_long_request_lets_a_short_one_pass_after_four_pages_and_then_goes_on_undisturbed(
+    redis: Redis, work: Work
+) -> None:
     long = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=9 * 1440)
     short = Producer(redis).enqueue("bingx:ETH/USDT:USDT", "1m", limit=100)
     work()
     assert (long.status().state, short.status().state) == ("done", "done")
-    assert (long.status().turn, long.status().pages) == (3, 9)
+    assert (long.status().turn, long.status().pages) == (2, 9)
     assert (short.status().ended_ms or 0) < (long.status().ended_ms or 0)
 
 
@@ -203,7 +205,7 @@ def test_a_cancelled_request_is_not_fetched(redis: Redis, sandbox: Sandbox, work
     assert sandbox.stats("bingx").requests == before
 
 
-def test_a_turn_that_is_asked_to_stop_ends_after_its_page_and_goes_back_to_the_queue(
+def test_a_turn_that_is_asked_to_stop_publishes_what_is_under_way_and_goes_back_to_the_queue(
     redis: Redis, sandbox: Sandbox, work: Work
 ) -> None:
     pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=3 * 1440)
@@ -232,6 +234,32 @@ def test_a_request_that_waits_in_the_queue_is_not_put_back(redis: Redis) -> None
     pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
     redis.zadd(keys.open_requests("bingx"), {pending.id: 1})
     assert put_back_overdue(redis, "bingx") == []
+
+
+def test_the_round_trips_of_one_series_overlap(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+    sandbox.plan("bingx", latency_ms=400)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=8 * 1440)
+    before = sandbox.stats("bingx").requests
+    work()
+    done = pending.status()
+    arrivals = [at for at, _ in sandbox.stats("bingx").arrivals][before:]
+    assert done.pages == 8
+    # One after another, the last page could not leave before seven answers had come.
+    assert max(arrivals) - min(arrivals) < 7 * 400
+    pending.collector.advance()
+    assert [batch.page for batch in pending.collector.batches] == list(range(8))
+
+
+def test_a_page_that_fails_in_the_middle_keeps_those_before_it_and_loses_none_after_it(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
+    sandbox.plan("bingx", faults="candles#3=http_429")
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=6 * 1440)
+    work()
+    done = pending.status()
+    pending.collector.advance()
+    assert (done.state, done.pages) == ("done", 6)
+    assert pending.collector.candles() == sandbox.truth("bingx", BTC, "1m", done.since or 0, done.until)
 
 
 def test_a_job_delivered_twice_publishes_each_page_once(redis: Redis, work: Work) -> None:

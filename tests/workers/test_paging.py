@@ -91,6 +91,15 @@ def test_an_exchange_that_cuts_its_answers_short_is_asked_for_less_until_it_does
     assert page.gaps == [Gap(at(40), at(41), "no_trades")]
 
 
+@given(st.integers(8, 100), st.sets(st.integers(0, 99), max_size=12), st.booleans())
+def test_no_cut_is_taken_for_a_hole(cap: int, absent: set[int], keeps_oldest: bool) -> None:
+    venue = Venue((at(n) for n in range(100) if n not in absent), page_rows=100)
+    venue.answer = lambda candles, number: candles[:cap] if keeps_oldest else candles[-cap:]
+    page = settle(venue, 0, 100)
+    assert slots(page) == [n for n in range(100) if n not in absent]
+    assert len([slot for gap in page.gaps for slot in MINUTE.open_times(gap.from_ms, gap.to_ms)]) == len(absent)
+
+
 def test_holes_are_not_believed_of_an_exchange_that_goes_on_cutting() -> None:
     venue = Venue(map(at, range(1000)), page_rows=1000)
     venue.answer = lambda candles, number: candles[:1]

@@ -64,7 +64,10 @@ def test_every_missing_slot_is_asked_again_in_a_narrower_window(frame, hole) -> 
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(windows))
     most = max(1, min(rows, slots) // 2)
     assert all(1 <= frame.slots(*window) <= most for window in windows)
-    assert len(windows) == fewest(sorted(lacking), most * frame.duration_ms)
+    apart = [run for run in runs if run[0] == 0 or run[1] == until]
+    between = sorted(lacking - {slot for run in apart for slot in frame.open_times(*run)})
+    groups = [between, *(list(frame.open_times(*run)) for run in apart)]
+    assert len(windows) == sum(fewest(slots, most * frame.duration_ms) for slots in groups)
 
 
 def fewest(lacking: list[int], width_ms: int) -> int:
@@ -85,8 +88,13 @@ def test_an_empty_page_is_asked_again_in_halves() -> None:
 
 
 def test_holes_near_each_other_share_a_window() -> None:
-    runs = [(0, M), (3 * M, 4 * M), (8 * M, 9 * M)]
-    assert confirm_windows(runs, MINUTE, 0, 10 * M, 500) == [(0, 4 * M), (8 * M, 9 * M)]
+    runs = [(M, 2 * M), (3 * M, 4 * M), (8 * M, 9 * M)]
+    assert confirm_windows(runs, MINUTE, 0, 10 * M, 500) == [(M, 4 * M), (8 * M, 9 * M)]
+
+
+def test_a_hole_at_an_edge_where_answers_are_cut_has_a_window_of_its_own() -> None:
+    runs = [(0, M), (3 * M, 4 * M), (6 * M, 7 * M), (8 * M, 10 * M)]
+    assert confirm_windows(runs, MINUTE, 0, 10 * M, 500) == [(0, M), (3 * M, 7 * M), (8 * M, 10 * M)]
 
 
 def listed(at_ms: int | None) -> Contract:

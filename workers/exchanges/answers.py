@@ -113,18 +113,19 @@ def _error(dialect: Dialect, response: Response, envelope: _Envelope | None, ask
     code = "" if envelope is None or envelope.code is None else one_line(envelope.code)
     message = one_line(envelope.msg or "") if envelope else ""
     said = f"{message or 'no message'} (HTTP {response.status}, code {code or 'none'})"
-    refusal = _by_status(response) or dialect.refusals.get(code)
+    refusal = by_status(response) or dialect.refusals.get(code)
     # A block of this address holds whatever code comes with it, unless the code says that it is one for the rate.
     if response.status in (403, 451) and (refusal is None or refusal.kind is not RateLimited):
-        return _access_refused(dialect.exchange, response.status)
-    if refusal is None and (response.status == 429 or _is_busy_until(response)):
+        return access_refused(dialect.exchange, response.status)
+    if refusal is None and (response.status == 429 or is_busy_until(response)):
         refusal = Refusal(RateLimited)
     if refusal is not None:
         return _refused(dialect, refusal, response, f"{asked}: {said}", message)
     return _unlisted(dialect, response, code, f"{asked}: {said}")
 
 
-def _by_status(response: Response) -> Refusal | None:
+def by_status(response: Response) -> Refusal | None:
+    """What an answer means whatever it says: a ban, or the limit of Cloudflare before the exchange."""
     if response.status == 418:
         return Refusal(RateLimited, BAN_PAUSE_MS)
     # Cloudflare's limit answers in HTML or text, with 429 or 403 (github.com/rotki/rotki/issues/2841).
@@ -133,7 +134,8 @@ def _by_status(response: Response) -> Refusal | None:
     return None
 
 
-def _is_busy_until(response: Response) -> bool:
+def is_busy_until(response: Response) -> bool:
+    """Whether the exchange is busy and says until when."""
     # A 503 that says when to come back is obeyed like a refusal for the rate: nobody asks before.
     stated_ms = retry_after_ms(response.headers.get("retry-after"), response.headers.get("date"))
     return response.status == 503 and stated_ms is not None
@@ -159,7 +161,8 @@ def _pause_ms(dialect: Dialect, refusal: Refusal, response: Response, message: s
     return asked_ms or refusal.pause_ms or dialect.pause_ms
 
 
-def _access_refused(name: str, status: int) -> AccessRefused:
+def access_refused(name: str, status: int) -> AccessRefused:
+    """The error of an exchange that lets this address ask for nothing."""
     region = ", often by region" if status == 451 else ""
     return AccessRefused(name, f"{name} refuses this address (HTTP {status}{region}); retrying will not help")
 
@@ -172,10 +175,11 @@ def _unlisted(dialect: Dialect, response: Response, code: str, said: str) -> Exc
         return ExchangeError(name, f"{name} refuses {said}")
     if response.status >= 400:
         return ExchangeError(name, f"{name} refuses {said}")
-    return MalformedPage(name, f"{name} answered {said.partition(':')[0]} with {_form(response)}")
+    return MalformedPage(name, f"{name} answered {said.partition(':')[0]} with {form(response)}")
 
 
-def _form(response: Response) -> str:
+def form(response: Response) -> str:
+    """What an answer is that is none."""
     body = response.body.lstrip()
     if response.status != 200:
         where = one_line(response.headers.get("location", ""))

@@ -36,6 +36,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         page_rows: Most candles in one answer.
         limits: All hold at once, per address.
         hole_reason: What a confirmed hole between its candles means.
+        clock_step_ms: What its time is cut to; a second where it is read from the date of an answer.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights
     volume_unit: VolumeUnit
     hole_reason: Literal["no_trades", "unavailable"]
+    clock_step_ms: int = 1
 
     def spelling(self, timeframe: Timeframe) -> str:
         """The exchange's own spelling of the timeframe.
@@ -82,7 +84,10 @@ class Ticker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange(Protocol):
-    """One venue. Every method sends one request and raises an ``ExchangeError`` that says what to do about it."""
+    """One venue. Every method asks one question and raises an ``ExchangeError`` that says what to do about it.
+
+    A question is one request; through ccxt it may take more, to load the venue's markets into this process.
+    """
 
     facts: Facts
 
