@@ -14,7 +14,10 @@ FETCH = ("fetch", BTC, "-t", "30m")
     ("arguments", "words"),
     [
         (("fetch", "kucoin:BTC/USDT:USDT", "-t", "30m"), "unknown exchange 'kucoin': did you mean kucoinfutures?"),
-        (("fetch", "binance:BTC/USDT:USDT", "-t", "30m"), "known: bingx kucoinfutures"),
+        (("fetch", "okex:BTC/USDT:USDT", "-t", "30m"), "unknown exchange 'okex': did you mean okx?"),
+        (("fetch", "nowhere:BTC/USDT:USDT", "-t", "30m"), "known: bingx kucoinfutures, and ccxt's ids such as okx"),
+        (("fetch", "kraken:BTC/USD:USD", "-t", "30m"), "kraken offers no candles of perpetual swaps"),
+        (("fetch", "okx:BTC/USDT:USDT", "-t", "8h"), "okx has no 8h candles; it has: 1m 3m"),
         (("fetch", "bingx:BTC/USDT", "-t", "30m"), "bingx:BTC/USDT is spot; the perpetual is bingx:BTC/USDT:USDT"),
         (("fetch", "BTC", "-t", "30m"), "'BTC' is not a series; write EXCHANGE:BASE/QUOTE:SETTLE"),
         (("fetch", "kucoinfutures:BTC/USDT:USDT", "-t", "3m"), "kucoinfutures has no 3m candles; it has: 1m 5m"),
