@@ -31,4 +31,4 @@ def run_alone(file: str, venue: str) -> int:
     passed = len(count.ran - count.failed)
     sys.stdout.write(f"Results: {passed}/{len(count.ran)} tests passed ({venue})\n")
     sys.stdout.flush()
-    return int(stopped != 0 or not passed)
+    return int(stopped != 0 or passed < len(count.ran) or not passed)
