@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from threading import Event
 from typing import Final
 
@@ -14,6 +15,8 @@ from workers.exchanges import registry
 
 #: The original integration's pause between two symbols of one exchange, kept at its pace.
 BETWEEN_SYMBOLS_S: Final = 0.5
+
+_Came = list[list[int | float]] | CandleBusError
 
 
 class ClientVenues:
@@ -35,31 +38,39 @@ class ClientVenues:
         return tuple(self._clients)
 
     def fetch(self, wanted: Mapping[str, Sequence[str]], timeframe: str, limit: int) -> Fetched:
-        candles: dict[str, list[list[float]]] = {}
-        errors: dict[str, CandleBusError] = {}
         stop = Event()
-
-        def venue(exchange: str, symbols: Sequence[str]) -> None:
-            for place, symbol in enumerate(symbols):
-                if place and not stop.is_set():
-                    self._pause(exchange)
-                if stop.is_set():
-                    return
-                try:
-                    candles[f"{exchange}:{symbol}"] = self._client(exchange).fetch_ohlcv_bulk(symbol, timeframe, limit)
-                except CandleBusError as error:
-                    errors[f"{exchange}:{symbol}"] = error
-
         with ThreadPoolExecutor(max(1, len(wanted))) as pool:
             try:
-                for done in [pool.submit(venue, *one) for one in wanted.items()]:
-                    done.result()
+                asked = [pool.submit(self._one_by_one, *one, timeframe, limit, stop) for one in wanted.items()]
+                came = dict(chain.from_iterable(one.result() for one in asked))
             finally:
                 stop.set()  # without effect unless one has failed or we were interrupted
-        return Fetched(candles=candles, errors=errors)
+        return Fetched(
+            candles={series: rows for series, rows in came.items() if not isinstance(rows, CandleBusError)},
+            errors={series: error for series, error in came.items() if isinstance(error, CandleBusError)},
+        )
+
+    def _one_by_one(
+        self, exchange: str, symbols: Sequence[str], timeframe: str, limit: int, stop: Event
+    ) -> list[tuple[str, _Came]]:
+        came: list[tuple[str, _Came]] = []
+        for symbol in symbols:
+            if came and not stop.is_set():
+                self._pause(exchange)
+            if stop.is_set():
+                break
+            came.append((f"{exchange}:{symbol}", self._asked(exchange, symbol, timeframe, limit)))
+        return came
+
+    def _asked(self, exchange: str, symbol: str, timeframe: str, limit: int) -> _Came:
+        try:
+            return self._client(exchange).fetch_ohlcv_bulk(symbol, timeframe, limit)
+        except CandleBusError as error:
+            return error
 
     def _pause(self, exchange: str) -> None:
-        if self.profile(exchange).pace == "conservative":
+        client = self._clients.get(exchange)
+        if client is not None and client.pace == "conservative":
             self._clock.sleep(BETWEEN_SYMBOLS_S)
 
     def contracts(self, exchange: str) -> Listed:

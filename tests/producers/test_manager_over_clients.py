@@ -83,12 +83,12 @@ def test_clients_are_closed_with_their_manager() -> None:
 
 
 def test_what_fails_is_named_and_the_rest_is_what_the_exchange_has(both: StandIns) -> None:
-    wanted = {"bingx": [BTC], "kucoinfutures": [BTC], "okx": [BTC]}
+    wanted = {"bingx": [BTC], "kucoinfutures": [BTC], "okx": [BTC, ETH]}
     with MultiExchangeManager(both.clients()) as manager:
         with pytest.warns(PartialResult):
             data = manager.fetch_unified_data(wanted, "3m", 20)
         told = {series: str(error) for series, error in manager.errors.items()}
-    assert told[f"okx:{BTC}"] == "no client for 'okx' here; there are: bingx kucoinfutures"
+    assert told[f"okx:{BTC}"] == told[f"okx:{ETH}"] == "no client for 'okx' here; there are: bingx kucoinfutures"
     assert told[f"kucoinfutures:{BTC}"].startswith("kucoinfutures has no 3m candles")
     assert (data["kucoinfutures"], data["okx"]) == ({}, {})
     rows = data["bingx"][BTC]
