@@ -1,4 +1,4 @@
-"""The front door: ``from candlebus import CandleBus, align_timestamps``."""
+"""The front door: ``from candlebus import CandleBus, MultiExchangeManager`` and what else ``__all__`` names."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bus.alignment import align_timestamps
     from candlebus.candle_bus import CandleBus
+    from candlebus.manager import MultiExchangeManager
+    from producers.vst import VST_CONFIG
     from workers.ccxt_client import CcxtClient
 
-__all__ = ["CandleBus", "CcxtClient", "align_timestamps"]
+__all__ = ["VST_CONFIG", "CandleBus", "CcxtClient", "MultiExchangeManager", "align_timestamps"]
 
 _HOME = {
     "CandleBus": "candlebus.candle_bus",
     "CcxtClient": "workers.ccxt_client",
+    "MultiExchangeManager": "candlebus.manager",
+    "VST_CONFIG": "producers.vst",
     "align_timestamps": "bus.alignment",
 }
 

@@ -37,7 +37,8 @@ def fetch_all(
 
     Raises:
         RequestError: The span is wrong.
-        BusError: No worker serves an exchange, or whatever ``check`` raises.
+        BusUnavailable: No worker serves any of the exchanges.
+        BusError: Whatever ``check`` raises.
     """
 
     def ask(one: Series, *, afresh: bool = False) -> Pending:
@@ -61,7 +62,8 @@ class _Fetch:
         self._ask_afresh = ask_afresh
         self._statuses: dict[str, RequestStatus] = {}
         self._errors: dict[str, CandleBusError] = {}
-        self._waiting_since = time.monotonic()
+        self._deserted: dict[str, BusUnavailable] = {}
+        self._waiting_since: dict[str, float] = {}
         self._looked_at = 0.0
 
     def follow(
@@ -79,6 +81,16 @@ class _Fetch:
             for place, name in enumerate(self._names):
                 if name not in self._errors:
                     self._read(place, name)
+            if self._deserted and all(self._is_over(place) for place in range(len(self._names))):
+                break
+        if self._deserted and len(self._deserted) == len(self._names):
+            raise next(iter(self._deserted.values()))
+
+    def _is_over(self, place: int) -> bool:
+        name = self._names[place]
+        status = self._statuses[name]
+        replaced = status.request.request_id != self._pending[place].id
+        return name in self._deserted or (status.has_ended and not replaced)
 
     def _read(self, place: int, name: str) -> None:
         pending = self._pending[place]
@@ -94,15 +106,25 @@ class _Fetch:
 
     def _expect_workers(self) -> None:
         now = time.monotonic()
-        if any(status.state != "queued" for status in self._statuses.values()):
-            self._waiting_since = now
-        if now - self._waiting_since < NO_WORKER_S or now - self._looked_at < _WORKER_LOOK_S:
+        waiting = self._exchanges("queued") - self._exchanges("running")
+        self._waiting_since = {exchange: self._waiting_since.get(exchange, now) for exchange in waiting}
+        late = [exchange for exchange, since in self._waiting_since.items() if now - since >= NO_WORKER_S]
+        if not late or now - self._looked_at < _WORKER_LOOK_S:
             return
         self._looked_at = now
-        for status in self._statuses.values():
-            exchange = status.request.exchange
-            if status.state == "queued" and not workers_of(self._redis, exchange):
-                raise BusUnavailable(f"no worker serves {exchange}; start one with: candlebus worker {exchange}")
+        for exchange in late:
+            if not workers_of(self._redis, exchange):
+                self._desert(exchange)
+
+    def _exchanges(self, state: str) -> set[str]:
+        return {status.request.exchange for status in self._statuses.values() if status.state == state}
+
+    def _desert(self, exchange: str) -> None:
+        """Give up what waits for an exchange that nobody serves; the others go on."""
+        error = BusUnavailable(f"no worker serves {exchange}; start one with: candlebus worker {exchange}")
+        for name, status in self._statuses.items():
+            if status.request.exchange == exchange and status.state == "queued":
+                self._errors[name] = self._deserted[name] = error
 
     def cancel_ours(self) -> None:
         """Take back what nobody else had asked for."""

@@ -36,6 +36,7 @@ class CcxtClient(OriginalNames):
     Attributes:
         id: Name of the exchange, such as ``bingx``.
         timeframes: Our name of every candle length that the exchange serves → its spelling.
+        pace: How much of the exchange's limits it uses.
     """
 
     def __init__(self, exchange_id: str, *, settings: Settings | None = None, clock: SteadyClock | None = None) -> None:
@@ -54,12 +55,13 @@ class CcxtClient(OriginalNames):
         adapter = registry.get(exchange_id)
         self._adapter, facts = adapter, adapter.facts
         self.id = facts.name
+        self.pace = chosen.pace_of(self.id)
         self.timeframes = dict(client_native.intervals(adapter))
         self._rows = min(BATCH_ROWS, facts.page_rows)
         self._clock = clock or SteadyClock()
         url = chosen.urls.get(self.id, facts.base_url)
         spacing = Spacing(self._clock) if clock else shared_spacing(self.id, url, self._clock)
-        interval_s = budget(facts, chosen.pace_of(self.id)).interval_us / 1e6
+        interval_s = budget(facts, self.pace).interval_us / 1e6
         self._http = PacedHttp(self.id, url, spacing, interval_s)
         self._exchange = Watched(adapter, on_refusal=spacing.pause, on_clock_rejected=lambda: self._time.remeasure())
         cache = LocalCache(self._clock)

@@ -125,6 +125,18 @@ def test_a_queue_that_nobody_serves_is_reported_with_the_command_that_would(
     assert redis.zcard(keys.open_requests("bingx")) == 0  # taken back
 
 
+def test_an_exchange_that_nobody_serves_does_not_lose_the_candles_of_another(
+    redis: Redis, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "NO_WORKER_S", 0.05)
+    monkeypatch.setattr(fetching, "_WORKER_LOOK_S", 0.0)
+    lonely = Series("kucoinfutures", BTC.symbol)
+    result = ask(redis, BTC, lonely, timeout_s=None)
+    assert len(result.candles[str(BTC)]) == 3
+    assert "no worker serves kucoinfutures" in str(result.errors[str(lonely)])
+    assert redis.zcard(keys.open_requests("kucoinfutures")) == 0  # taken back
+
+
 def test_time_that_is_over_leaves_what_has_arrived_and_takes_back_the_rest(redis: Redis, worker: FakeWorker) -> None:
     worker.pages = 1
     result = ask(redis, timeout_s=0.5)
