@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import requests
+
 from bus.errors import Paused, RateLimited
-from workers.http import HttpClient, Params, Response
+from workers.http import HttpClient, Response
 from workers.limiter import LONGEST_NAP_S
 
 
@@ -95,10 +97,10 @@ class PacedHttp(HttpClient):
         self._interval_s = interval_s
         self._asking = threading.Lock()
 
-    def get(self, path: str, params: Params, *, weight: int) -> Response:
+    def send(self, request: requests.Request, *, weight: int) -> Response:
         with self._asking:
             try:
-                return super().get(path, params, weight=weight)
+                return super().send(request, weight=weight)
             finally:
                 # Counted anew from here: a slow answer must not bring two requests close together.
                 self._spacing.keep_free(weight * self._interval_s)
