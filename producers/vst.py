@@ -16,6 +16,9 @@ VST_CONFIG: Final[dict[str, Any]] = {
     "is_play_money": True,
 }
 
+#: What there is to say while the live list has no such contract.
+NOT_LISTED: Final = f"bingx lists no VST-USDT: VST is play money of its demo trading, on {DEMO_HOST}"
+
 
 def vst_report(listed: Listed) -> dict[str, Any]:
     """Whether the exchange lists VST, in plain words; never true on a mere assumption.
@@ -49,5 +52,5 @@ def _reason(listed: Listed) -> str:
         return f"{exchange} gave no list of contracts, so nobody knows; the fallback merely assumes VST-USDT"
     contract = listed.contracts.get(VST_CONFIG["symbol"])
     if contract is None:
-        return f"{exchange} lists no VST-USDT: VST is play money of its demo trading, on {DEMO_HOST}"
+        return NOT_LISTED
     return "" if contract.is_open else f"{exchange} lists VST-USDT, but it cannot be traded now"

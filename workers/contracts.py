@@ -1,6 +1,5 @@
 """Symbol → contract, through the contract map that all workers of an exchange share for an hour."""
 
-import difflib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -8,8 +7,9 @@ from typing import Final
 from bus import keys
 from bus.cache import Values, always, nothing
 from bus.clock import Clock
-from bus.errors import AccessRefused, CandleBusError, ExchangeError, ExchangeUnavailable, RateLimited, UnknownSymbol
+from bus.errors import AccessRefused, CandleBusError, ExchangeError, ExchangeUnavailable, RateLimited
 from bus.messages import Contract, ContractMap
+from bus.unlisted import unlisted
 from workers.contract_fetch import ContractFetch
 from workers.exchanges.base import Exchange
 from workers.fallback_contracts import fallback_map
@@ -124,9 +124,7 @@ class ContractBook:
     def _unlisted(self, symbol: str, listed: ContractMap) -> CandleBusError:
         if listed.source == "fallback" or self._age_ms(listed) > keys.CONTRACTS_TTL_MS:
             return self._not_available(symbol, listed)
-        near = difflib.get_close_matches(symbol, listed.contracts, n=1, cutoff=0.6)
-        hint = f"did you mean {self._name}:{near[0]}?" if near else f"see: candlebus contracts {self._name}"
-        return UnknownSymbol(f"{self._name} lists no {symbol}; {hint}")
+        return unlisted(self._name, symbol, listed.contracts)
 
     def _not_available(self, symbol: str, listed: ContractMap) -> ExchangeError:
         # A pause is to be waited out and a refused address to be told of; both say more than the missing list.

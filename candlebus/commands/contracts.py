@@ -1,6 +1,5 @@
 """``candlebus contracts``: an exchange's perpetuals, over the bus where there is one, else by one question."""
 
-import difflib
 import sys
 import time
 from typing import Any
@@ -11,10 +10,12 @@ from bus.errors import UnknownSymbol
 from bus.instants import iso
 from bus.messages import Contract, Series
 from bus.settings import Settings, load
+from bus.unlisted import unlisted
 from candlebus.commands.shared import bus_url, shared_bus
 from candlebus.exchange_locks import ExchangeLocks
 from candlebus.output.tables import number, show, table_of
 from producers.contracts import contract_map
+from producers.vst import NOT_LISTED, VST_CONFIG
 from workers.exchanges import registry
 from workers.http import HttpClient
 from workers.limiter import budget
@@ -61,9 +62,9 @@ def _one(exchange: str, contracts: dict[str, Contract], symbol: str) -> Contract
     found = contracts.get(symbol)
     if found is not None:
         return found
-    near = difflib.get_close_matches(symbol, contracts, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else f"see: candlebus contracts {exchange}"
-    raise UnknownSymbol(f"{exchange} lists no {symbol}; {hint}")
+    if (exchange, symbol) == (VST_CONFIG["exchange"], VST_CONFIG["symbol"]):
+        raise UnknownSymbol(NOT_LISTED)
+    raise unlisted(exchange, symbol, contracts)
 
 
 def _record(exchange: str, contract: Contract) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The command line run in this process, over one bus that all its tests share."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from bus.embedded import EmbeddedServer
 from bus.settings import Settings, child_environment
 from candlebus.cli import main
 from candlebus.sandbox import Sandbox
+from producers.client import workers_of
 from workers.supervisor import Supervisor
 
 
@@ -59,6 +61,8 @@ def running_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBus
         for role in (("worker", "bingx"), ("worker", "kucoinfutures"), ("aligner",)):
             supervisor.add(*role)
         client = connect(server.url)
+        while not all(workers_of(client, exchange) for exchange in sandbox.urls):
+            time.sleep(0.05)
         yield RunningBus(server.url, sandbox, client)
         client.close()
         supervisor.stop()
