@@ -1,28 +1,22 @@
 """One HTTP client for questions to an exchange: every answer is bounded in time and size, nothing is retried."""
 
 import http.client
-import io
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from http.cookiejar import DefaultCookiePolicy
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import DecodeError, HTTPError
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
+from workers.http_session import CHUNK_BYTES, bounded_session
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
 MAX_BODY_BYTES: Final = 32 * 2**20
-_CHUNK_BYTES: Final = 65_536
 
 Params = Mapping[str, str | int]
 
@@ -78,7 +72,7 @@ class HttpClient:
         self._deadline_s = deadline_s
         self._monotonic = monotonic
         self._ends_s = float("inf")
-        self._session = _session(self._patience_s) if session is None else session
+        self._session = bounded_session(self._patience_s) if session is None else session
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -139,7 +133,7 @@ class HttpClient:
     def _body(self, answer: requests.Response) -> bytes:
         body = bytearray()
         # read1 hands over what has come; read would wait for a full chunk and so for a dribbling exchange.
-        while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
+        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             if answer.raw.tell() > MAX_WIRE_BYTES:
                 raise self._too_large(MAX_WIRE_BYTES)
@@ -199,85 +193,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _session(patience_s: Callable[[], float]) -> requests.Session:
-    session = _Session()
-    session.trust_env = False  # no proxy, no .netrc, no certificates from the environment
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update(
-        {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"candlebus/{_version()}"}
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _BoundedAdapter(patience_s))
-    return session
-
-
-def _version() -> str:
-    try:
-        return version("candlebus")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, always: to prepare the next request, requests would read a redirect's body without any bound."""
-
-
-class _BoundedAdapter(HTTPAdapter):
-    """Connections whose every wait for bytes is bounded, those for the header lines too."""
-
-    def __init__(self, patience_s: Callable[[], float]) -> None:
-        self._patience_s = patience_s
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        patience_s = self._patience_s
-
-        def response(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
-            bounded: Any = _BoundedSocket(sock, patience_s)
-            return http.client.HTTPResponse(bounded, *args, **kwargs)
-
-        plain = type("Plain", (HTTPConnection,), {"response_class": staticmethod(response)})
-        secure = type("Secure", (HTTPSConnection,), {"response_class": staticmethod(response)})
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-            "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
-        }
-
-
-class _BoundedSocket:
-    """What http.client wants of a socket: a file to read the answer from."""
-
-    def __init__(self, sock: socket.socket, patience_s: Callable[[], float]) -> None:
-        self._sock = sock
-        self._patience_s = patience_s
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReader(self._sock, self._patience_s), _CHUNK_BYTES)
-
-
-class _BoundedReader(io.RawIOBase):
-    """Reads a socket, waiting each time no longer than the patience left.
-
-    A timeout per read would let an exchange that sends one byte now and then, or one ``100 Continue`` after
-    another, hold a worker for ever.
-    """
-
-    def __init__(self, sock: socket.socket, patience_s: Callable[[], float]) -> None:
-        self._sock = sock
-        self._patience_s = patience_s
-        self._file = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._patience_s())
-        return self._file.readinto(buffer)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
