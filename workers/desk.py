@@ -13,12 +13,15 @@ from bus.settings import Settings
 from workers.contracts import ContractBook
 from workers.exchange_time import ExchangeClock
 from workers.exchanges import registry
-from workers.http import HttpClient
+from workers.exchanges.allowance import allowance, crowded_ms
+from workers.http import HttpClient, Response
 from workers.limiter import Limiter, budget
 from workers.watched import Watched
 
 #: Page requests of one turn that may be under way at once, so that round trips do not bound the rate.
 IN_FLIGHT: Final = 4
+#: Shorter steps back are within what the pace leaves free.
+_WORTH_WAITING_MS: Final = 100
 
 
 class Desk:
@@ -50,7 +53,8 @@ class Desk:
         self.time = ExchangeClock(self.exchange, self.http, self.clock, cache)
 
     def _new_client(self) -> HttpClient:
-        client = HttpClient(self.exchange.facts.name, self._base_url, self.limiter.acquire)
+        name = self.exchange.facts.name
+        client = HttpClient(name, self._base_url, self.limiter.acquire, on_answer=self._make_room)
         self._clients.append(client)
         return client
 
@@ -61,6 +65,17 @@ class Desk:
         if client is None:
             client = self._of_thread.http = self._new_client()
         return client
+
+    def _make_room(self, answer: Response) -> None:
+        """Have all workers step back while another program at this address spends the limit that we share."""
+        names = self.exchange.facts.allowance_headers
+        left = allowance(answer.headers, names) if names else None
+        wait_ms = crowded_ms(left, self.budget.interval_us) if left else 0
+        if left and wait_ms >= _WORTH_WAITING_MS:
+            self.limiter.pause(
+                wait_ms,
+                f"another program at this address spends its limit: {left.remaining} left for {left.reset_ms} ms",
+            )
 
     def _remeasure(self) -> None:
         with self._measuring:  # several threads may hear the same complaint at once

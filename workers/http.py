@@ -46,6 +46,7 @@ class HttpClient:
         read_timeout_s: Longest silence of the exchange.
         deadline_s: From the gate's consent to the last byte of the answer.
         monotonic: Seconds of a clock that never steps.
+        on_answer: Told of every whole answer, whatever it says.
 
     Raises:
         SettingsError: The base URL is not one.
@@ -62,12 +63,14 @@ class HttpClient:
         read_timeout_s: float = 10,
         deadline_s: float = 20,
         monotonic: Callable[[], float] = time.monotonic,
+        on_answer: Callable[[Response], None] | None = None,
     ) -> None:
         if not _is_base_url(base_url):
             raise SettingsError(f"{base_url[:80]!r} is no base URL of {exchange_name}; write https://HOST")
         self.exchange_name = exchange_name
         self.base_url = base_url.rstrip("/")
         self._gate = gate
+        self._on_answer = on_answer
         self._timeouts_s = (connect_timeout_s, read_timeout_s)
         self._deadline_s = deadline_s
         self._monotonic = monotonic
@@ -94,7 +97,7 @@ class HttpClient:
         self._gate(weight)
         self._ends_s = self._monotonic() + self._deadline_s
         try:
-            return self._send(prepared)
+            answer = self._send(prepared)
         except DecodeError as error:
             raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent damaged compression") from error
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
@@ -102,6 +105,9 @@ class HttpClient:
                 self.exchange_name,
                 f"{self.exchange_name} does not answer at {origin(request.url)} ({self._cause(error)})",
             ) from error
+        if self._on_answer is not None:
+            self._on_answer(answer)
+        return answer
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""

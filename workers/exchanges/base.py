@@ -37,6 +37,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         limits: All hold at once, per address.
         hole_reason: What a confirmed hole between its candles means.
         clock_step_ms: What its time is cut to; a second where it is read from the date of an answer.
+        allowance_headers: Lower-case names of the headers that tell the weight left and when the limit is whole again.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     volume_unit: VolumeUnit
     hole_reason: Literal["no_trades", "unavailable"]
     clock_step_ms: int = 1
+    allowance_headers: tuple[str, str] | None = None
 
     def spelling(self, timeframe: Timeframe) -> str:
         """The exchange's own spelling of the timeframe.

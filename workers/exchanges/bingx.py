@@ -32,6 +32,9 @@ _FACTS: Final = Facts(
     weights=Weights(),
     volume_unit="base",  # docs-v3 2025-10-29, klines; recorded volumes agree
     hole_reason="unavailable",  # none of 46,080 recorded minutes of a thinly traded coin was absent
+    # docs-v3 2025-10-29, rate limits; described for accounts, so public answers may lack them. Whether the second one
+    # is an instant or a length is not said: both are read.
+    allowance_headers=("x-ratelimit-requests-remain", "x-ratelimit-requests-expire"),
 )
 
 # ccxt 4.5.90, commonCurrencies of bingx: coins that share a name with an older one.

@@ -41,6 +41,8 @@ _FACTS: Final = Facts(
     weights=Weights(server_time=2, contracts=3, candles=3, ticker=2),  # kucoin-universal-sdk 2025-11-04
     volume_unit="base",  # lots on the wire, converted here
     hole_reason="no_trades",  # no trades, no candle (kucoin-universal-sdk 2025-11-04; JKorf/Kucoin.Net issues 152, 177)
+    # On every answer; the reset is in ms (kucoin-universal-sdk 2025-11-04, example headers).
+    allowance_headers=("gw-ratelimit-remaining", "gw-ratelimit-reset"),
 )
 
 # ccxt 4.5.90, commonCurrencies of kucoin: coins that share a name with another one.
