@@ -1,22 +1,25 @@
 """Candles of several series brought into rows that share a point in time."""
 
-import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+import sys
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from bus import list_columns
+from bus.alignment_input import Data, Given, given, named_rows
+from bus.alignment_options import checked_offsets_ms, checked_tolerance_ms, effective_tolerance_ms, is_int, warn_if_wide
 from bus.closest_first import closest_first
-from bus.errors import RequestError, SpanError
+from bus.errors import RequestError
 from bus.messages import Candle
-from bus.partial_alignment import partial_rows, smallest_spacing_ms
+from bus.partial_alignment import partial_rows
 
 __all__ = ["AlignedRow", "align_candles", "align_timestamps", "closest_first", "effective_tolerance_ms"]
 
-#: Exchange → symbol → rows ``[open_time, open, high, low, close, volume]``, of which only the open time is read.
-Data = Mapping[str, Mapping[str, Sequence[Sequence[Any]]]]
+#: From so many candles a series on, numpy is quicker than lists (docs/benchmarks.md).
+ARRAYS_FROM: Final = 300
+#: From so many candles in all on, numpy is worth its import.
+IMPORT_FROM: Final = 200_000
 
 _Name = tuple[str, str]  # exchange, symbol
-_Column = dict[int, Any]  # open time in ms → the caller's own row, ascending
 _K = TypeVar("_K", bound=Hashable)
 
 
@@ -40,35 +43,47 @@ class AlignedRow(NamedTuple):
         return cls(min(instants), max(instants) - min(instants), candles)
 
 
-def effective_tolerance_ms(tolerance_ms: int, timeframe_ms: int) -> int:
-    """The tolerance, ms, clamped below half of the timeframe, where no two candles of a series fit one row.
+class _Form(Protocol):
+    """The same alignment on lists or on arrays: :mod:`bus.list_columns` or :mod:`bus.array_columns`."""
 
-    Raises:
-        SpanError: The tolerance is negative or no int, or the timeframe is not a positive int.
-    """
-    if not _is_int(timeframe_ms) or timeframe_ms < 1:
-        raise SpanError(f"timeframe_ms is {timeframe_ms!r}; it must be a positive int of ms")
-    return min(_checked_tolerance(tolerance_ms), (timeframe_ms - 1) // 2)
+    def column(self, given: Given, offset_ms: int) -> Any: ...
+
+    def smallest_spacing_ms(self, columns: Sequence[Any]) -> int | None: ...
+
+    def matched_rows(self, columns: Sequence[Any], tolerance_ms: int, timeframe_ms: int | None) -> list[list[Any]]: ...
 
 
-def align_candles(series: Mapping[str, Sequence[Candle]], tolerance_ms: int, timeframe_ms: int) -> list[AlignedRow]:
+def align_candles(
+    series: Mapping[str, Sequence[Candle]],
+    tolerance_ms: int,
+    timeframe_ms: int,
+    *,
+    ts_offset_ms: Mapping[str, int] | None = None,
+) -> list[AlignedRow]:
     """The rows of one candle from every series, closest first.
 
     Args:
         series: Series → its candles, in any order; of two with one open time the later in the sequence holds.
         tolerance_ms: Greatest distance of two open times of one row, ms, inclusive; clamped below half a timeframe.
         timeframe_ms: Length of a candle, ms.
+        ts_offset_ms: Series → ms to add to its open times before anything else, such as minus a timeframe where the
+            exchange stamps the close. Rows tell the times so corrected and hold the candles as given.
 
     Returns:
         Rows in time order; empty where a series is.
 
     Raises:
         SpanError: As :func:`effective_tolerance_ms`.
+        RequestError: A candle is no sequence that begins with an int, or an offset is no int or of no series.
     """
     tolerance_ms = effective_tolerance_ms(tolerance_ms, timeframe_ms)
-    columns = {name: _ascending({candle.open_time: candle for candle in each}) for name, each in series.items()}
-    used = _used(columns, tolerance_ms, None).values()
-    return [AlignedRow.of(dict(zip(columns, row, strict=True))) for row in zip(*used, strict=True)]
+    offsets = checked_offsets_ms(ts_offset_ms, series)
+    form, columns = _columns({name: given(each, name) for name, each in series.items()}, offsets)
+    picked = form.matched_rows(list(columns.values()), tolerance_ms, timeframe_ms)
+    times = [_times(rows, offsets.get(name, 0)) for name, rows in zip(series, picked, strict=True)]
+    candles = (dict(zip(series, row, strict=True)) for row in zip(*picked, strict=True))
+    instants = zip(*times, strict=True)
+    return [AlignedRow(min(at), max(at) - min(at), row) for at, row in zip(instants, candles, strict=True)]
 
 
 def align_timestamps(
@@ -78,6 +93,7 @@ def align_timestamps(
     timeframe_ms: int | None = None,
     by_symbol: bool = False,
     min_sources: int | None = None,
+    ts_offset_ms: Mapping[str, int] | None = None,
 ) -> dict[str, dict[str, list[Any]]]:
     """The rows of ``data`` that share a point in time, in the shape of ``data``; ``data`` itself stays as it is.
 
@@ -92,6 +108,8 @@ def align_timestamps(
         by_symbol: Align each symbol across the exchanges that have an entry for it, instead of all series together.
         min_sources: Least number of series that make a row; None for all. With fewer, a series is returned with just
             the candles that stand in some row, so the lists may differ in length: match them by open time.
+        ts_offset_ms: Exchange, or series as ``EXCHANGE:SYMBOL``, which goes before its exchange → ms to add to its open
+            times before anything else, such as minus a timeframe where the exchange stamps the close.
 
     Returns:
         Exchange → symbol → the caller's own row objects, ascending; ``[i]`` of every list is the i-th complete row. A
@@ -100,34 +118,71 @@ def align_timestamps(
     Raises:
         SpanError: The tolerance is negative or no int, or the timeframe is not a positive int.
         RequestError: ``data`` has another shape, ``min_sources`` is not a positive int, or it is below the number of
-            series while the tolerance reaches half of the smallest spacing.
+            series while the tolerance reaches half of the smallest spacing; or an offset is no int or of nothing here.
     """
-    if min_sources is not None and (not _is_int(min_sources) or min_sources < 1):
+    if min_sources is not None and (not is_int(min_sources) or min_sources < 1):
         raise RequestError(f"min_sources is {min_sources!r}; it must be a positive int")
-    tolerance_ms = _checked_tolerance(tolerance_ms)
-    columns = dict(_columns(data))
+    tolerance_ms = checked_tolerance_ms(tolerance_ms)
+    series = {name: given(rows, ":".join(name)) for name, rows in named_rows(data)}
+    form, columns = _columns(series, _offsets(series, ts_offset_ms), list_columns if min_sources else None)
     together = list(_together(columns, by_symbol=by_symbol))
     if timeframe_ms is not None:
         tolerance_ms = effective_tolerance_ms(tolerance_ms, timeframe_ms)
     else:
-        _warn_if_wide(together, tolerance_ms)
-    used = dict(chain.from_iterable(_used(group, tolerance_ms, min_sources).items() for group in together))
-    return {exchange: {symbol: used[exchange, symbol] for symbol in symbols} for exchange, symbols in data.items()}
+        warn_if_wide(_spacing_ms(form, together), tolerance_ms)
+    found: dict[_Name, list[Any]] = {}
+    for group in together:
+        found |= zip(group, _used(form, list(group.values()), tolerance_ms, timeframe_ms, min_sources), strict=True)
+    return {exchange: {symbol: found[exchange, symbol] for symbol in symbols} for exchange, symbols in data.items()}
 
 
-def _used(columns: Mapping[_K, _Column], tolerance_ms: int, min_sources: int | None) -> dict[_K, list[Any]]:
-    """Of each column the candles that stand in a row, ascending."""
-    times, rows = [list(column) for column in columns.values()], [list(column.values()) for column in columns.values()]
+def _offsets(series: Collection[_Name], asked: Mapping[str, int] | None) -> dict[_Name, int]:
+    """What to add to the open times of each series, ms; its own goes before its exchange's."""
+    known = dict.fromkeys(name for exchange, symbol in series for name in (exchange, f"{exchange}:{symbol}"))
+    offsets = checked_offsets_ms(asked, known)
+    return {(e, symbol): offsets.get(f"{e}:{symbol}", offsets.get(e, 0)) for e, symbol in series}
+
+
+def _columns(
+    series: Mapping[_K, Given], offsets: Mapping[_K, int], form: _Form | None = None
+) -> tuple[_Form, dict[_K, Any]]:
+    """The series in canonical order, and the form in which they are; in lists where arrays cannot hold a time."""
+    form = form or _form([len(each.rows) for each in series.values()])
+    try:
+        return form, {name: form.column(each, offsets.get(name, 0)) for name, each in series.items()}
+    except OverflowError:
+        return _columns(series, offsets, list_columns)
+
+
+def _form(sizes: Sequence[int]) -> _Form:
+    """Arrays where numpy is there and pays, else lists."""
+    is_loaded = "numpy" in sys.modules
+    if sum(sizes) < (ARRAYS_FROM * len(sizes) if is_loaded else IMPORT_FROM):
+        return list_columns
+    try:
+        from bus import array_columns
+    except ImportError:
+        return list_columns
+    return array_columns
+
+
+def _used(
+    form: _Form, columns: Sequence[Any], tolerance_ms: int, timeframe_ms: int | None, min_sources: int | None
+) -> list[list[Any]]:
+    """Of each column the rows that stand in some row of the alignment, ascending."""
     if min_sources is None or min_sources >= len(columns):
-        taken = [list(indices) for indices in zip(*closest_first(times, tolerance_ms), strict=True)]
-    else:
-        members = zip(*partial_rows(times, tolerance_ms, min_sources), strict=True)
-        taken = [[k for k in indices if k is not None] for indices in members]
-    taken = taken or [[] for _ in columns]  # No row: nothing to turn into columns.
-    return {name: [row[k] for k in indices] for name, row, indices in zip(columns, rows, taken, strict=True)}
+        return form.matched_rows(columns, tolerance_ms, timeframe_ms)
+    members = list(zip(*partial_rows([each.times for each in columns], tolerance_ms, min_sources), strict=True))
+    members = members or [()] * len(columns)  # No row: nothing to turn into columns.
+    sides = zip(columns, members, strict=True)
+    return [[each.rows[k] for k in indices if k is not None] for each, indices in sides]
 
 
-def _together(columns: Mapping[_Name, _Column], *, by_symbol: bool) -> Iterator[dict[_Name, _Column]]:
+def _times(rows: Sequence[Candle], offset_ms: int) -> list[int]:
+    return [row[0] + offset_ms for row in rows]
+
+
+def _together(columns: Mapping[_Name, Any], *, by_symbol: bool) -> Iterator[dict[_Name, Any]]:
     """The columns that are aligned with one another."""
     if not by_symbol:
         yield dict(columns)
@@ -136,63 +191,6 @@ def _together(columns: Mapping[_Name, _Column], *, by_symbol: bool) -> Iterator[
         yield {name: column for name, column in columns.items() if name[1] == symbol}
 
 
-def _warn_if_wide(together: Iterable[Mapping[_Name, _Column]], tolerance_ms: int) -> None:
-    times = [list(column) for group in together if len(group) > 1 for column in group.values()]
-    spacing_ms = smallest_spacing_ms(times)
-    if spacing_ms is not None and 2 * tolerance_ms >= spacing_ms:
-        warnings.warn(
-            f"tolerance of {tolerance_ms} ms reaches half of the smallest spacing, {spacing_ms} ms, so neighbouring"
-            f" candles may be matched; pass timeframe_ms (such as {spacing_ms}) to clamp it",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _columns(data: Data) -> Iterator[tuple[_Name, _Column]]:
-    for exchange, symbols in _checked_mapping(data, "data").items():
-        for symbol, rows in _checked_mapping(symbols, str(exchange)).items():
-            yield (exchange, symbol), _column(rows, f"{exchange}:{symbol}")
-
-
-def _checked_mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise RequestError(
-            f"align: {what} is a {type(value).__name__}; write {{exchange: {{symbol: [[ts, o, h, l, c, v], ...]}}}}"
-        )
-    return value
-
-
-def _column(rows: Any, what: str) -> _Column:
-    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
-        raise RequestError(f"align: {what} is a {type(rows).__name__}; write a list of [ts, o, h, l, c, v]")
-    if not _is_plain(rows):
-        for k, row in enumerate(rows):
-            _check_row(row, f"row {k} of {what}")
-    return _ascending({row[0]: row for row in rows})
-
-
-def _is_plain(rows: Sequence[Any]) -> bool:
-    """Whether the rows are sound at a glance, so that a million of them need not be looked at one by one."""
-    return set(map(type, rows)) <= {list, tuple, Candle} and all(rows) and {type(row[0]) for row in rows} <= {int}
-
-
-def _check_row(row: Any, what: str) -> None:
-    if not isinstance(row, Sequence) or isinstance(row, str | bytes) or not row:
-        raise RequestError(f"align: {what} is {row!r:.60}; write [ts, o, h, l, c, v]")
-    if not _is_int(row[0]):
-        raise RequestError(f"align: {what} opens at {row[0]!r:.60}; write an int of ms")
-
-
-def _ascending(column: _Column) -> _Column:
-    times = sorted(column)
-    return column if times == list(column) else {t: column[t] for t in times}
-
-
-def _checked_tolerance(tolerance_ms: int) -> int:
-    if not _is_int(tolerance_ms) or tolerance_ms < 0:
-        raise SpanError(f"tolerance_ms is {tolerance_ms!r}; it must be an int of at least 0 ms")
-    return tolerance_ms
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _spacing_ms(form: _Form, together: Sequence[Mapping[_Name, Any]]) -> int | None:
+    """The smallest distance of two candles of one series that has partners, ms."""
+    return form.smallest_spacing_ms([column for group in together if len(group) > 1 for column in group.values()])

@@ -1,18 +1,25 @@
-"""Tables of candles as pandas or polars frames; either library is optional."""
+"""Tables of candles for numpy, pandas and polars; each of these libraries is optional."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from bus.errors import SettingsError
+from bus.extras import needs
 from bus.messages import Candle
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import polars as pl
 
 Columns = dict[str, list[Any]]
 
+#: What the columns hold: names, whole numbers of ms, or the numbers of a candle.
+_NAMES: Final = frozenset({"exchange", "symbol", "timeframe"})
+_WHOLE: Final = frozenset({"open_time", "spread_ms"})
 
-def long_columns(candles: dict[str, list[Candle]], timeframe: str) -> Columns:
+
+def long_columns(candles: Mapping[str, Sequence[Candle]], timeframe: str) -> Columns:
     """One row a candle: exchange, symbol, timeframe, open_time (ms) and the candle's numbers."""
     out: Columns = {name: [] for name in ("exchange", "symbol", "timeframe", *Candle._fields)}
     for name, rows in candles.items():
@@ -20,9 +27,27 @@ def long_columns(candles: dict[str, list[Candle]], timeframe: str) -> Columns:
         out["exchange"] += [exchange] * len(rows)
         out["symbol"] += [symbol] * len(rows)
         out["timeframe"] += [timeframe] * len(rows)
-        for place, field in enumerate(Candle._fields):
-            out[field] += [row[place] for row in rows]
+        for field, values in candle_columns(rows).items():
+            out[field] += values
     return out
+
+
+def candle_columns(candles: Sequence[Candle]) -> Columns:
+    """The fields of the candles."""
+    columns: Sequence[Sequence[Any]] = list(zip(*candles, strict=True)) or [()] * len(Candle._fields)
+    return {field: list(values) for field, values in zip(Candle._fields, columns, strict=True)}
+
+
+def to_numpy(columns: Columns) -> "dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float64]]":
+    """The columns as arrays: times in ms as int64, numbers as float64.
+
+    Raises:
+        SettingsError: numpy is not installed.
+    """
+    with needs("numpy"):
+        import numpy as np
+    kinds = {"whole": np.int64, "number": np.float64, "name": np.str_}
+    return {name: np.array(values, kinds[_kind(name)]) for name, values in columns.items()}
 
 
 def to_pandas(columns: Columns) -> "pd.DataFrame":
@@ -31,11 +56,10 @@ def to_pandas(columns: Columns) -> "pd.DataFrame":
     Raises:
         SettingsError: pandas is not installed.
     """
-    try:
+    with needs("pandas"):
         import pandas as pd
-    except ImportError as error:
-        raise SettingsError("pandas is not installed; try: pip install 'candlebus[pandas]'") from error
-    frame = pd.DataFrame(columns)
+    kinds = {"whole": "int64", "number": "float64", "name": "str"}
+    frame = pd.DataFrame({name: pd.Series(values, dtype=kinds[_kind(name)]) for name, values in columns.items()})
     for name in _times(columns):
         frame[name] = pd.to_datetime(frame[name], unit="ms", utc=True)
     return frame
@@ -47,13 +71,17 @@ def to_polars(columns: Columns) -> "pl.DataFrame":
     Raises:
         SettingsError: polars is not installed.
     """
-    try:
+    with needs("polars"):
         import polars as pl
-    except ImportError as error:
-        raise SettingsError("polars is not installed; try: pip install 'candlebus[polars]'") from error
-    times = [pl.col(name).cast(pl.Int64).cast(pl.Datetime("ms", "UTC")) for name in _times(columns)]
-    return pl.DataFrame(columns).with_columns(times)
+    kinds = {"whole": pl.Int64(), "number": pl.Float64(), "name": pl.String()}
+    times = [pl.col(name).cast(pl.Datetime("ms", "UTC")) for name in _times(columns)]
+    return pl.DataFrame(columns, schema={name: kinds[_kind(name)] for name in columns}).with_columns(times)
+
+
+def _kind(column: str) -> Literal["name", "whole", "number"]:
+    field = column.rpartition(".")[2]
+    return "name" if field in _NAMES else "whole" if field in _WHOLE else "number"
 
 
 def _times(columns: Columns) -> list[str]:
-    return [name for name in columns if name == "open_time" or name.endswith(".open_time")]
+    return [name for name in columns if name.rpartition(".")[2] == "open_time"]

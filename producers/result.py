@@ -1,6 +1,7 @@
 """What a fetch brought: candles, gaps and errors by series, whether it is all, and rows of it."""
 
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,8 +14,12 @@ from bus.timeframes import timeframe
 from producers import frames
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import polars as pl
+
+    Arrays = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.float64]]
 
 
 class FetchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +49,21 @@ class FetchResult(msgspec.Struct, frozen=True, kw_only=True):
         """Series → the gaps that are a loss."""
         return {name: [gap for gap in gaps if gap.reason not in HARMLESS_GAPS] for name, gaps in self.gaps.items()}
 
-    def aligned(self, tolerance_ms: int = 60_000) -> "AlignedRows":
-        """Rows of one candle of every series, at most ``tolerance_ms`` apart (clamped below half the timeframe)."""
+    def aligned(self, tolerance_ms: int = 60_000, *, ts_offset_ms: Mapping[str, int] | None = None) -> "AlignedRows":
+        """Rows of one candle of every series.
+
+        Args:
+            tolerance_ms: How far apart they may open, ms, inclusive; clamped below half the timeframe.
+            ts_offset_ms: Series → ms to add to its open times, such as minus a timeframe where the exchange stamps the
+                close.
+        """
         step_ms = timeframe(self.timeframe).duration_ms
-        return AlignedRows(rows=align_candles(self.candles, tolerance_ms, step_ms), series=tuple(self.candles))
+        rows = align_candles(self.candles, tolerance_ms, step_ms, ts_offset_ms=ts_offset_ms)
+        return AlignedRows(rows=rows, series=tuple(self.candles))
+
+    def to_numpy(self) -> "dict[str, Arrays]":
+        """Series → field → array, times in ms: what :func:`bus.column_alignment.align_columns` takes."""
+        return {name: frames.to_numpy(frames.candle_columns(rows)) for name, rows in self.candles.items()}
 
     def to_pandas(self) -> "pd.DataFrame":
         """One long frame: exchange, symbol, timeframe, open_time (UTC), open, high, low, close, volume."""
@@ -104,6 +120,10 @@ class AlignedRows(msgspec.Struct, frozen=True):
             for place, field in enumerate(Candle._fields):
                 wide[f"{name}.{field}"] = [row.candles[name][place] for row in self.rows]
         return wide
+
+    def to_numpy(self) -> "Arrays":
+        """The wide table as arrays; times in ms."""
+        return frames.to_numpy(self.columns())
 
     def to_pandas(self) -> "pd.DataFrame":
         """The wide table; open times in UTC."""

@@ -29,7 +29,8 @@ def fetch(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="table, jsonl or csv; by default the suffix of -o, a table on a terminal, jsonl."
+            "--format",
+            help="table, jsonl, csv or parquet (with -o); by default the suffix of -o, a table on a terminal, jsonl.",
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File, which appears whole.")] = None,

@@ -18,7 +18,7 @@ from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import CandleBus, check_series
 from candlebus.commands.options import instant_ms, one_of
 from candlebus.commands.shared import bus_url
-from candlebus.output import lines, report
+from candlebus.output import lines, parquet, report
 from candlebus.output.files import destination, whole_file
 from candlebus.output.forms import Form, form_of
 from candlebus.progress import Progress
@@ -77,7 +77,7 @@ def fetched(asked: Asked) -> int:
         if failure is not None:
             _tell(result, seconds)
             raise failure
-        _write(out, plan.form, result, rows)
+        _write(out, plan, result, rows)
     _tell(result, seconds)
     return code
 
@@ -106,12 +106,15 @@ def _planned(asked: Asked) -> _Plan:
     since_ms, until_ms = instant_ms("since", asked.since), instant_ms("until", asked.until)
     limit = _LIMIT if asked.limit is None and since_ms is None else asked.limit
     check_span(since_ms, until_ms, limit)
+    form = form_of(asked.form, asked.output, is_terminal=sys.stdout.isatty())
+    if form == "parquet":
+        parquet.check_installed()
     return _Plan(
         series=series,
         since_ms=since_ms,
         until_ms=until_ms,
         limit=limit,
-        form=form_of(asked.form, asked.output, is_terminal=sys.stdout.isatty()),
+        form=form,
         pace=_pace(asked.pace, [one.exchange for one in series]),
         tolerance_ms=_tolerance_ms(asked),
     )
@@ -174,9 +177,12 @@ def _failure(result: FetchResult, rows: AlignedRows | None) -> CandleBusError | 
     return None
 
 
-def _write(out: TextIO, form: Form, result: FetchResult, rows: AlignedRows | None) -> None:
+def _write(out: TextIO, plan: _Plan, result: FetchResult, rows: AlignedRows | None) -> None:
+    form = plan.form
     if form == "table":
         _write_tables(out, result, rows)
+    elif form == "parquet":
+        parquet.write(out.buffer, result, rows, plan.tolerance_ms)
     elif rows is not None:
         if form == "csv":
             lines.write_rows_csv(out, rows.rows, rows.series)

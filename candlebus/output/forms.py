@@ -5,9 +5,9 @@ from typing import Final, Literal, get_args
 
 from bus.errors import SettingsError
 
-Form = Literal["table", "jsonl", "csv"]
+Form = Literal["table", "jsonl", "csv", "parquet"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
-_BY_SUFFIX: Final[dict[str, Form]] = {".jsonl": "jsonl", ".csv": "csv"}
+_BY_SUFFIX: Final[dict[str, Form]] = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
 def form_of(asked: str | None, path: Path | None, *, is_terminal: bool) -> Form:
@@ -19,10 +19,13 @@ def form_of(asked: str | None, path: Path | None, *, is_terminal: bool) -> Form:
         is_terminal: Whether standard output is one.
 
     Raises:
-        SettingsError: There is no such form, or none for the suffix.
+        SettingsError: There is no such form, or none for the suffix, or it needs a file.
     """
     if asked is not None:
-        return _named(asked)
+        form = _named(asked)
+        if form == "parquet" and path is None:
+            raise SettingsError("--format parquet is for files; add -o FILE")
+        return form
     if path is None:
         return "table" if is_terminal else "jsonl"
     found = _BY_SUFFIX.get(path.suffix.lower())

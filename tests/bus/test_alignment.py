@@ -1,6 +1,7 @@
 """Candles in, aligned candles out: shapes, canonical order, refusals."""
 
 import copy
+import inspect
 import warnings
 from typing import Any
 
@@ -175,3 +176,44 @@ def test_aligned_rows_hold_the_later_of_two_candles_and_clamp_the_tolerance() ->
 def test_a_series_without_candles_leaves_no_aligned_rows() -> None:
     assert align_candles({"a": [candle(0)], "b": []}, 0, MINUTE) == []
     assert align_candles({}, 0, MINUTE) == []
+
+
+def test_a_series_stamped_with_the_close_is_matched_by_its_corrected_times() -> None:
+    series = {"a": [candle(0), candle(MINUTE)], "late": [candle(MINUTE, close=5), candle(2 * MINUTE, close=6)]}
+    rows = align_candles(series, 0, MINUTE, ts_offset_ms={"late": -MINUTE})
+    assert [(row.open_time, row.spread_ms) for row in rows] == [(0, 0), (MINUTE, 0)]
+    assert [row.candles["late"] for row in rows] == series["late"]
+    assert len(align_candles(series, 0, MINUTE)) == 1
+
+
+@pytest.mark.parametrize("name", ["kucoinfutures", f"kucoinfutures:{BTC}"])
+def test_an_offset_is_of_an_exchange_or_of_one_series(name: str) -> None:
+    given = data(bingx={BTC: [0, MINUTE]}, kucoinfutures={BTC: [MINUTE, 2 * MINUTE]})
+    aligned = align_timestamps(given, timeframe_ms=MINUTE, ts_offset_ms={name: -MINUTE})
+    assert aligned == given
+    assert aligned["kucoinfutures"][BTC][0] is given["kucoinfutures"][BTC][0]
+
+
+def test_the_offset_of_a_series_goes_before_that_of_its_exchange() -> None:
+    given = data(bingx={BTC: [0]}, kucoinfutures={BTC: [0], ETH: [MINUTE]})
+    offsets = {"kucoinfutures": -MINUTE, f"kucoinfutures:{BTC}": 0}
+    assert align_timestamps(given, timeframe_ms=MINUTE, ts_offset_ms=offsets) == given
+
+
+def test_an_offset_of_nothing_here_is_refused() -> None:
+    with pytest.raises(RequestError, match=f"names 'okx', which is not here; there are: bingx bingx:{BTC}"):
+        align_timestamps(data(bingx={BTC: [0]}), ts_offset_ms={"okx": 1})
+
+
+def test_the_signature_is_the_public_one() -> None:
+    assert list(inspect.signature(align_timestamps).parameters) == [
+        "data",
+        "tolerance_ms",
+        "timeframe_ms",
+        "by_symbol",
+        "min_sources",
+        "ts_offset_ms",
+    ]
+    assert inspect.signature(align_timestamps).parameters["tolerance_ms"].default == 60_000
+    kinds = [each.kind.name for each in inspect.signature(align_timestamps).parameters.values()]
+    assert kinds == ["POSITIONAL_OR_KEYWORD"] * 2 + ["KEYWORD_ONLY"] * 4

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.alignment import align_timestamps
@@ -14,8 +14,9 @@ from bus.closest_first import closest_first
 from bus.errors import RequestError
 from bus.partial_alignment import partial_rows
 from tests.bus.alignment_oracle import PartialRow, Times, conflict, members, partial_oracle, spread
+from tests.bus.thoroughness import cases as thoroughness
 
-thorough = settings(max_examples=600, deadline=None, derandomize=True)
+thorough = thoroughness(full=6_000)
 MINUTE = 60_000
 BTC = "BTC/USDT:USDT"
 

@@ -5,14 +5,15 @@ import random
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.closest_first import closest_first
 from tests.bus.alignment_oracle import Row, Times, conflict, oracle, possible_rows, spread
+from tests.bus.thoroughness import cases
 
-thorough = settings(max_examples=1_000, deadline=None, derandomize=True)
-broad = settings(max_examples=300, deadline=None, derandomize=True)
+thorough = cases(full=10_000)
+broad = cases(full=3_000)
 
 tolerances = st.sampled_from([0, 1, 2, 3, 5, 8, 13, 100])
 
@@ -151,6 +152,50 @@ def spaced_series(draw: st.DrawFn) -> tuple[list[list[int]], int]:
 def test_below_half_the_spacing_every_possible_row_is_a_row(spaced: tuple[list[list[int]], int]) -> None:
     times, tolerance = spaced
     assert rows(times, tolerance) == sorted(possible_rows(times, tolerance))
+
+
+def nearest(instant: int, others: list[int], tolerance: int) -> int | None:
+    """The only candle within the tolerance of the instant, if there is one."""
+    return next((other for other in others if abs(other - instant) <= tolerance), None)
+
+
+def mutual_best(times: Times, tolerance: int) -> list[Row]:
+    """Another rule: rows whose candles are each other's nearest."""
+    found = [tuple(nearest(t, each, tolerance) for each in times) for t in times[0]]
+    whole = [tuple(t for t in row if t is not None) for row in found]
+    return [
+        row
+        for row in whole
+        if len(row) == len(times) and all(nearest(t, each, tolerance) in row for t in row for each in times)
+        if spread(row) <= tolerance
+    ]
+
+
+def earliest_window(times: Times, tolerance: int) -> list[Row]:
+    """Another rule: the first candles of all, as soon as they are close enough."""
+    found, heads = list[Row](), [0] * len(times)
+    while all(k < len(each) for k, each in zip(heads, times, strict=True)):
+        row = tuple(each[k] for k, each in zip(heads, times, strict=True))
+        fits = spread(row) <= tolerance
+        found += [row] if fits else []
+        heads = [k + 1 if fits or t == min(row) else k for k, t in zip(heads, row, strict=True)]
+    return found
+
+
+@broad
+@given(spaced_series())
+def test_below_half_the_spacing_simpler_rules_find_the_same_rows(spaced: tuple[list[list[int]], int]) -> None:
+    times, tolerance = spaced
+    assert rows(times, tolerance) == mutual_best(times, tolerance) == earliest_window(times, tolerance)
+
+
+@broad
+@given(spaced_series())
+def test_below_half_the_spacing_the_rows_of_fewer_series_hold_those_of_more(
+    spaced: tuple[list[list[int]], int],
+) -> None:
+    times, tolerance = spaced
+    assert {row[1:] for row in rows(times, tolerance)} <= set(rows(times[1:], tolerance))
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.01, 0.3])

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import polars
 import pytest
 
 from bus.messages import Candle
@@ -79,6 +81,32 @@ def test_the_format_follows_the_suffix_of_the_file(run: Run, on_bus: RunningBus,
     assert file.read_text() == run("fetch", BINGX, "-t", "30m", *SPAN, "--format", suffix).out
     assert "48 of bingx:BTC/USDT:USDT" in err
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_parquet_holds_every_candle_unchanged_and_the_request(run: Run, on_bus: RunningBus, tmp_path: Path) -> None:
+    file = tmp_path / "candles.parquet"
+    code, out, err = run("fetch", BINGX, "-t", "30m", *SPAN, "-o", str(file))
+    assert (code, out) == (0, ""), err
+    frame = polars.read_parquet(file).with_columns(polars.col("open_time").cast(polars.Int64))
+    assert [Candle(*row) for row in frame.select(Candle._fields).rows()] == truth(on_bus.sandbox, BINGX)
+    said = json.loads(polars.read_parquet_metadata(file)["candlebus"])["series"][BINGX]
+    assert (said["since"], said["until"], said["volume_unit"]) == (SINCE_MS, UNTIL_MS, "base")
+    assert said["request"]["since"] == SINCE_MS
+    assert said["request"]["request_id"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_parquet_needs_a_file_and_polars(
+    run: Run, on_bus: RunningBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = run("fetch", BINGX, "-t", "30m", *SPAN, "--format", "parquet")
+    assert (code, out) == (2, "")
+    assert "--format parquet is for files; add -o FILE" in err
+    monkeypatch.setitem(sys.modules, "polars", None)
+    code, out, err = run("fetch", BINGX, "-t", "30m", *SPAN, "-o", str(tmp_path / "candles.parquet"))
+    assert (code, out) == (2, "")
+    assert "polars is not installed; try: pip install 'candlebus[polars]'" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_fetch_leaves_the_file_that_was_there(run: Run, on_bus: RunningBus, tmp_path: Path) -> None:

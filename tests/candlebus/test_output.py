@@ -2,21 +2,28 @@
 
 import json
 import os
+import sys
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 
+import polars
 import pytest
 
 from bus.alignment import AlignedRow
 from bus.errors import SettingsError, SpanError
 from bus.instants import duration, iso
-from bus.messages import Candle
+from bus.messages import Candle, FetchRequest, Gap
+from bus.requests import RequestStatus
 from candlebus.commands.options import instant_ms
-from candlebus.output import lines
+from candlebus.output import lines, parquet
 from candlebus.output.files import destination, whole_file
 from candlebus.output.forms import form_of
 from candlebus.output.tables import candle_table, number, row_table, show
+from producers.result import FetchResult
+from tests.helpers import MINUTE_MS, candle
 
+A, B = "bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"
 AWKWARD = Candle(0, 0.1 + 0.2, 1e300, 5e-324, 123456.789012345, 1e22)
 
 
@@ -29,12 +36,19 @@ AWKWARD = Candle(0, 0.1 + 0.2, 1e300, 5e-324, 123456.789012345, 1e22)
         (None, Path("a.CSV"), True, "csv"),
         (None, Path("a.jsonl"), True, "jsonl"),
         ("table", Path("a.txt"), False, "table"),
+        (None, Path("a.parquet"), True, "parquet"),
+        ("parquet", Path("a"), False, "parquet"),
     ],
 )
 def test_the_form_is_asked_for_or_told_by_suffix_or_place(
     asked: str | None, path: Path | None, is_terminal: bool, form: str
 ) -> None:
     assert form_of(asked, path, is_terminal=is_terminal) == form
+
+
+def test_parquet_is_for_files() -> None:
+    with pytest.raises(SettingsError, match="--format parquet is for files; add -o FILE"):
+        form_of("parquet", None, is_terminal=False)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +123,68 @@ def test_a_link_keeps_pointing_and_a_device_is_written_to(tmp_path: Path) -> Non
     assert os.read(reader, 100) == b"flows"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def fetched() -> FetchResult:
+    """Two minutes of A, one of B, B partial."""
+    request = FetchRequest(request_id="r1", exchange="bingx", symbol="BTC/USDT:USDT", timeframe="1m", limit=2)
+    status = RequestStatus(request=request, state="done", turn=1, attempt=1, since=0, until=2 * MINUTE_MS)
+    return FetchResult(
+        timeframe="1m",
+        candles={A: [AWKWARD, candle(MINUTE_MS)], B: [candle(MINUTE_MS, 2.0)]},
+        gaps={A: [], B: [Gap(0, MINUTE_MS, "unavailable")]},
+        errors={},
+        statuses={A: status},
+        volume_units={A: "base", B: "contracts"},
+    )
+
+
+def test_a_parquet_file_reads_back_unchanged_and_says_what_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    with whole_file(file) as out:
+        parquet.write(out.buffer, fetched(), None, None)
+        assert not file.exists()
+    frame = polars.read_parquet(file)
+    assert frame.columns == ["exchange", "symbol", "timeframe", *Candle._fields]
+    assert frame.schema["open_time"] == polars.Datetime("ms", "UTC")
+    assert frame.select(Candle._fields[1:]).row(0) == AWKWARD[1:]
+    said = json.loads(polars.read_parquet_metadata(file)["candlebus"])
+    assert (said["version"], said["timeframe"], said["complete"]) == (version("candlebus"), "1m", False)
+    assert said["aligned"] is None
+    assert said["series"] == {
+        A: {
+            "request": {"request_id": "r1", "since": None, "until": None, "limit": 2},
+            "since": 0,
+            "until": 2 * MINUTE_MS,
+            "candles": 2,
+            "gaps": [],
+            "volume_unit": "base",
+        },
+        B: {
+            "request": {"request_id": None, "since": None, "until": None, "limit": None},
+            "since": None,
+            "until": None,
+            "candles": 1,
+            "gaps": [[0, MINUTE_MS, "unavailable"]],
+            "volume_unit": "contracts",
+        },
+    }
+
+
+def test_a_parquet_file_of_rows_is_wide_and_tells_the_tolerance(tmp_path: Path) -> None:
+    file, result = tmp_path / "a.parquet", fetched()
+    with whole_file(file) as out:
+        parquet.write(out.buffer, result, result.aligned(), 60_000)
+    frame = polars.read_parquet(file)
+    assert frame.columns[:3] == ["open_time", "spread_ms", f"{A}.open_time"]
+    assert frame[f"{B}.close"].to_list() == [2.0]
+    assert json.loads(polars.read_parquet_metadata(file)["candlebus"])["aligned"] == {"tolerance_ms": 29_999}
+
+
+def test_without_polars_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(SettingsError, match=r"polars is not installed; try: pip install 'candlebus\[polars\]'"):
+        parquet.check_installed()
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

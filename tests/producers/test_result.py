@@ -1,8 +1,11 @@
 """What a result says of itself, and its tables."""
 
+import sys
+
 import pytest
 
-from bus.errors import BusUnavailable
+from bus.column_alignment import align_columns
+from bus.errors import BusUnavailable, SettingsError
 from bus.messages import Candle, Gap
 from producers.result import FetchResult, spread_bp
 from tests.helpers import MINUTE_MS, candle
@@ -48,7 +51,37 @@ def test_the_wide_table_has_a_column_a_series_and_field() -> None:
         assert list(frame[f"{A}.close"]) == [1.0]
 
 
-def test_an_empty_result_has_empty_tables() -> None:
-    empty = result(candles={A: [], B: []})
-    assert len(empty.to_pandas()) == len(empty.to_polars()) == 0
-    assert len(empty.aligned().to_pandas()) == len(empty.aligned().to_polars()) == 0
+def test_arrays_hold_times_in_ms_and_numbers() -> None:
+    arrays = result().to_numpy()
+    assert list(arrays[A]) == list(Candle._fields)
+    assert arrays[A]["open_time"].tolist() == [0, MINUTE_MS]
+    assert (arrays[A]["open_time"].dtype.name, arrays[A]["close"].dtype.name) == ("int64", "float64")
+
+
+def test_the_wide_arrays_are_those_of_the_aligned_columns() -> None:
+    wide, columns = result().aligned().to_numpy(), align_columns(result().to_numpy(), 60_000, MINUTE_MS).wide()
+    assert list(wide) == list(columns)
+    assert {name: each.tolist() for name, each in wide.items()} == {
+        name: each.tolist() for name, each in columns.items()
+    }
+    assert [each.dtype for each in wide.values()] == [each.dtype for each in columns.values()]
+
+
+def test_an_offset_corrects_a_series_that_is_stamped_with_the_close() -> None:
+    rows = result(candles={A: [candle(0)], B: [candle(MINUTE_MS)]}).aligned(ts_offset_ms={B: -MINUTE_MS}).rows
+    assert [(row.open_time, row.spread_ms, row.candles[B]) for row in rows] == [(0, 0, candle(MINUTE_MS))]
+
+
+def test_an_empty_result_has_empty_tables_of_the_same_types() -> None:
+    empty, full = result(candles={A: [], B: []}), result()
+    for one, other in ((empty, full), (empty.aligned(), full.aligned())):
+        assert len(one.to_pandas()) == len(one.to_polars()) == 0
+        assert one.to_polars().schema == other.to_polars().schema
+        assert list(one.to_pandas().dtypes) == list(other.to_pandas().dtypes)
+
+
+@pytest.mark.parametrize("library", ["numpy", "pandas", "polars"])
+def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(SettingsError, match=rf"{library} is not installed; try: pip install 'candlebus\[{library}\]'"):
+        getattr(result().aligned(), f"to_{library}")()

@@ -1,0 +1,7 @@
+"""``pytest tests/bus --hypothesis-profile=full`` tries every property on its full number of cases."""
+
+from hypothesis import settings
+
+from tests.bus.thoroughness import FULL
+
+settings.register_profile(FULL)
