@@ -50,3 +50,5 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
         if name not in ("CANDLEBUS_RECORDED", "CANDLEBUS_TEST_SERVER"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CANDLEBUS_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+    for exchange in ("BINGX", "KUCOINFUTURES"):  # no test reaches an exchange, not even by mistake
+        monkeypatch.setenv(f"CANDLEBUS_URL_{exchange}", "http://127.0.0.1:9")

@@ -32,7 +32,7 @@ FETCH = ("fetch", BTC, "-t", "30m")
         ((*FETCH, "-n", "5", "--since", "2025-02-01"), "limit and since exclude each other"),
         ((*FETCH, "--since", "yesterday"), "since 'yesterday' is no time; write ISO 8601"),
         ((*FETCH, "--since", "1735689600"), "since 1735689600 would be 1970-01-21T02:08:09.600Z in ms"),
-        ((*FETCH, "-o", "candles.parquet"), "no format for 'candles.parquet'; end its name in one of: .jsonl .csv"),
+        ((*FETCH, "-o", "candles.xlsx"), "no format for 'candles.xlsx'; end its name in one of: .jsonl .csv .parquet"),
         ((*FETCH, "-o", "/nowhere/candles.csv"), "cannot write /nowhere/candles.csv: No such file or directory"),
         ((*FETCH, "--format", "xml"), "--format 'xml' is none of: table jsonl csv"),
         ((*FETCH, "--pace", "fast"), "--pace 'fast' is none of: conservative half full"),
