@@ -1,14 +1,13 @@
 """Rows out of series that arrive page by page: the streaming form of the alignment, equal to the batch form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bus.alignment import AlignedRow, effective_tolerance_ms
 from bus.errors import DecodeError, GroupError, SpanError
 from bus.membership import Piece
-from bus.messages import Candle
+from bus.messages import Candle, LateReason
 from bus.stream_members import Members
-from bus.stream_memory import LateReason
 from bus.stream_rows import complete_rows, rows_of_at_least
 from bus.stream_source import Source
 
@@ -158,6 +157,11 @@ class StreamAligner:
         """The late candles since the last call, as they arrived."""
         late, self._late = self._late, []
         return late
+
+    def take_back(self, late: Iterable[LateCandle]) -> None:
+        """Counts candles as not late after all."""
+        for one in late:
+            self._source(one.source).late_count -= 1
 
     def state(self) -> dict[str, Any]:
         """All that the aligner knows but the candles that wait, in maps, lists, strings, numbers and bytes.

@@ -39,6 +39,10 @@ class Members:
         """Where the next piece begins, ms; None where the current one goes on."""
         return self.log[1].from_ms if len(self.log) > 1 else None
 
+    def has(self, name: str) -> bool:
+        """Whether the source takes part, now or from some instant on."""
+        return self._sources[name].begin_ms != NEVER_MS
+
     def heard(self, version: int) -> None:
         """A source brought something of that version."""
         if version > self.clock_ms:

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from bus.codec import column, numbers
-from bus.messages import Candle
+from bus.messages import Candle, LateReason
 
 #: version, candle: of two with one open time the greater holds.
 Kept = tuple[int, Candle]
-
-#: Why a candle is late: another form of it is decided; there was none when its open time was decided; or it is newer
-#: than everything remembered so far back, be it different or not.
-LateReason = Literal["changed", "added", "forgotten"]
 
 _COLUMNS: Final = "qqddddd"  # version, then the fields of a candle
 

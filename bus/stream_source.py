@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import islice, repeat
 from typing import Any, Final
 
-from bus.messages import Candle
+from bus.messages import Candle, LateReason
 from bus.spans import Spans
-from bus.stream_memory import Kept, LateReason, Memory
+from bus.stream_memory import Kept, Memory
 
 #: Later than every candle: the begin of a source that takes no part.
 NEVER_MS: Final = 2**63

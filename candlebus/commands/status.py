@@ -7,7 +7,8 @@ import msgspec
 
 from bus.connection import address
 from bus.errors import GroupError
-from bus.groups import GroupBook, GroupStatus
+from bus.group_status import GroupStatus
+from bus.groups import GroupBook
 from bus.instants import duration, iso
 from bus.settings import load
 from candlebus.commands.shared import bus_url, shared_bus

@@ -10,13 +10,16 @@ from bus import keys
 from bus.alignment import align_candles
 from bus.codec import columns, encode, rows_of
 from bus.connection import connect
-from bus.errors import Fenced, GroupError
+from bus.errors import DecodeError, GroupError
+from bus.group_leases import GroupLeases
+from bus.group_state import Restored, restored
 from bus.groups import GroupBook
 from bus.messages import Candle, CandleBatch, Group
 from bus.streams import follow_aligned
 from tests.helpers import MINUTE_MS
 from workers.aligner.consumer import AlignerProcess
 from workers.aligner.group import GroupAligner
+from workers.aligner.rounds import Outcome, Rounds
 
 SERIES = ["bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"]
 
@@ -51,11 +54,35 @@ def candle(exchange: str, minute: int, version: int = 1) -> Candle:
     return Candle(minute * MINUTE_MS, price, price, price, price, 1.0)
 
 
-def align(redis: Redis, group: Group, fence: int = 0) -> None:
-    """Read and commit until nothing is left, as an owner does."""
-    aligner = GroupAligner(redis, group, fence or GroupBook(redis).hold(group.name, "me"))
-    while aligner.step():
-        pass
+class Owner:
+    """Holds a group, and reads and commits when told to."""
+
+    def __init__(self, redis: Redis, group: Group, name: str = "me") -> None:
+        self._redis, self._group, self._rounds = redis, group, Rounds(redis)
+        self.leases = GroupLeases(redis, name)
+        self._fence = self.leases.take([group.name], 1)[group.name]
+        self.restart()
+
+    def restart(self) -> None:
+        """Go on from the last commit."""
+        last = restored(self._redis, [self._group])[0]
+        assert isinstance(last, Restored)
+        self.aligner = GroupAligner(self._group, self._fence, last)
+
+    def step(self) -> Outcome:
+        return self._rounds.run([self.aligner]).outcomes[0]
+
+    def align(self) -> None:
+        """Until nothing is left."""
+        while self.aligner.wants_more or self.step() == "committed":
+            self.step()
+
+
+def align(redis: Redis, group: Group) -> None:
+    """What an owner does that takes the group, aligns what is there and lets go."""
+    owner = Owner(redis, group)
+    owner.align()
+    owner.leases.release([group.name])
 
 
 def written(redis: Redis) -> list[dict[str, Candle]]:
@@ -109,17 +136,15 @@ def test_what_a_former_owner_had_read_and_not_committed_is_read_again(redis: Red
 
 
 def test_a_former_owner_changes_nothing(redis: Redis, group: Group) -> None:
-    book = GroupBook(redis)
-    former = GroupAligner(redis, group, book.hold("g", "former"))
+    former = Owner(redis, group, "former")
+    former.align()
     publish(redis, "bingx", [0, 1], 0, 2)
     publish(redis, "kucoinfutures", [0, 1], 0, 2)
-    book.give_up("g")
-    align(redis, group, book.hold("g", "new"))
+    former.leases.release(["g"])
+    Owner(redis, group, "new").align()
     before = redis.get(keys.group_state("g"))
     publish(redis, "bingx", [2], 2, 3)
-    former.step()  # nothing was left behind to read again
-    with pytest.raises(Fenced):
-        former.step()
+    assert former.step() == "lost"
     assert redis.get(keys.group_state("g")) == before
     assert len(written(redis)) == 2
 
@@ -169,14 +194,16 @@ def test_the_process_aligns_what_comes_and_lets_go_when_it_stops(redis: Redis, s
 
 
 def test_one_aligner_at_a_time_owns_a_group(redis: Redis, group: Group) -> None:
-    book = GroupBook(redis)
-    first = book.hold("g", "a")
+    a, b = GroupLeases(redis, "a"), GroupLeases(redis, "b")
+    first = a.take(["g"], 1)
     assert first
-    assert book.hold("g", "b") == 0
-    assert book.hold("g", "a") == first
+    assert b.take(["g"], 1) == {}
+    assert a.renew(["g"]) == a.take(["g"], 0) == first
     redis.hset(keys.group_lease("g"), "until", 1)
-    assert book.hold("g", "b") == first + 1
-    assert book.hold("g", "a") == 0
+    assert b.take(["g"], 1) == {"g": first["g"] + 1}
+    assert a.renew(["g"]) == {}
+    a.release(["g"])
+    assert b.renew(["g"]) == {"g": first["g"] + 1}
 
 
 def test_a_removed_group_leaves_nothing_behind(redis: Redis, group: Group) -> None:
