@@ -117,7 +117,7 @@ class StreamAligner:
         self._late += (LateCandle(source, version, reason, candle) for candle, reason in late)
         self.members.heard(version)
         if known.rise():
-            self.members.has_risen(known)
+            self.members.has_risen(known, version)
 
     def poll(self) -> list[AlignedRow]:
         """The rows that are final and were not returned before, in time order."""

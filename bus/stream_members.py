@@ -1,11 +1,14 @@
 """Which sources of a stream alignment make its rows now, and who of them holds the others up."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from bus.errors import GroupError
 from bus.membership import Piece, without
 from bus.stream_source import NEVER_MS, Source
+
+#: How the furthest watermark rose, kept in so many steps. With fewer, a source seems to be waited for more shortly.
+_MOST_STEPS: Final = 64
 
 
 class Members:
@@ -31,7 +34,7 @@ class Members:
         self.log = [Piece(start_ms, tuple(sources))]
         self.now = dict(sources)
         self.clock_ms = 0
-        self._front_ms = start_ms
+        self._steps: list[tuple[int, int]] = [(start_ms, 0)]
         self._begun: list[Piece] = []
 
     @property
@@ -48,18 +51,26 @@ class Members:
         if version > self.clock_ms:
             self.clock_ms = version
 
-    def has_risen(self, source: Source) -> None:
-        """The watermark of a source rose: it may have caught up, or others may now be behind."""
-        source.behind_ms = self.clock_ms if source.watermark_ms < self._front_ms else None
-        self._raise_front(source.watermark_ms)
+    def has_risen(self, source: Source, version: int) -> None:
+        """A page of that version raised the watermark of a source: it may have caught up, or others now be behind."""
+        self._raise_front(source.watermark_ms, version)
+        passed = next((at for front_ms, at in self._steps if front_ms > source.watermark_ms), None)
+        source.behind_ms = None if passed is None else max(passed, version)
 
-    def _raise_front(self, front_ms: int) -> None:
-        if front_ms <= self._front_ms:
+    def _raise_front(self, front_ms: int, version: int) -> None:
+        """Somebody is further than all others were, since a page of that version."""
+        if self._steps and front_ms <= self._steps[-1][0]:
             return
-        self._front_ms = front_ms
+        slowest_ms = front_ms
         for source in self._sources.values():
-            if source.behind_ms is None and source.watermark_ms < front_ms and source.begin_ms != NEVER_MS:
-                source.behind_ms = self.clock_ms
+            if source.begin_ms != NEVER_MS and source.watermark_ms < front_ms:
+                slowest_ms = min(slowest_ms, source.watermark_ms)
+                if source.behind_ms is None:
+                    source.behind_ms = version
+        self._steps = [step for step in self._steps if step[0] > slowest_ms]
+        self._steps.append((front_ms, version))
+        if len(self._steps) > _MOST_STEPS:
+            del self._steps[1::2]
 
     def holder(self) -> str | None:
         """The member that the others wait for longest; None where nobody waits."""
@@ -110,7 +121,7 @@ class Members:
         known_ms = [instant for one in others for instant in (one.watermark_ms, one.decided_ms)]
         from_ms = max(last.from_ms, source.spans.end_ms or 0, source.decided_ms, *known_ms)
         source.come_back(from_ms)
-        self._raise_front(from_ms)
+        self._raise_front(from_ms, self.clock_ms)
         members = tuple(one for one in self._sources if one == name or one in last.members)
         self.log = [*(piece for piece in self.log if piece.from_ms < from_ms), Piece(from_ms, members)]
         if from_ms == self.log[0].from_ms:
@@ -140,7 +151,7 @@ class Members:
         """All of it in lists and numbers; a source is told by its place."""
         places = {name: place for place, name in enumerate(self._sources)}
         logs = [[[at, [places[name] for name in names]] for at, names in each] for each in (self.log, self._begun)]
-        return [self.clock_ms, self._front_ms, *logs]
+        return [self.clock_ms, [list(step) for step in self._steps], *logs]
 
     def restore(self, state: Sequence[Any]) -> None:
         """Takes over what :meth:`state` said.
@@ -149,6 +160,7 @@ class Members:
             ValueError, IndexError, KeyError, TypeError: It is no such state.
         """
         names = list(self._sources)
-        self.clock_ms, self._front_ms, *logs = state
+        self.clock_ms, steps, *logs = state
+        self._steps = [(front_ms, version) for front_ms, version in steps]
         self.log, self._begun = ([Piece(at, tuple(names[k] for k in places)) for at, places in each] for each in logs)
         self.now = {name: self._sources[name] for name in self.log[0].members}

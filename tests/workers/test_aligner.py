@@ -1,96 +1,26 @@
 """The aligner on a real server: streaming equals batch, each row once, whoever dies or comes twice."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from redis import Redis
 
 from bus import keys
 from bus.alignment import align_candles
-from bus.codec import columns, encode, rows_of
 from bus.connection import connect
-from bus.errors import DecodeError, GroupError
+from bus.errors import GroupError
 from bus.group_leases import GroupLeases
-from bus.group_state import Restored, restored
 from bus.groups import GroupBook
-from bus.messages import Candle, CandleBatch, Group
+from bus.messages import Group
 from bus.streams import follow_aligned
 from tests.helpers import MINUTE_MS
+from tests.workers.aligner_helpers import SERIES, Owner, align, candle, publish, written
 from workers.aligner.consumer import AlignerProcess
-from workers.aligner.group import GroupAligner
-from workers.aligner.rounds import Outcome, Rounds
-
-SERIES = ["bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"]
 
 
 @pytest.fixture
 def group(redis: Redis) -> Group:
     return GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
-
-
-def publish(redis: Redis, exchange: str, minutes: list[int], since: int, until: int, version: int = 1) -> None:
-    """A batch of the exchange that settles minutes ``[since, until)``."""
-    stream = keys.candles(exchange, "1m", "BTC/USDT:USDT")
-    candles = [candle(exchange, minute, version) for minute in minutes]
-    batch = CandleBatch(
-        exchange=exchange,
-        symbol="BTC/USDT:USDT",
-        timeframe="1m",
-        request_id="r",
-        page=0,
-        version=version,
-        since=since * MINUTE_MS,
-        until=until * MINUTE_MS,
-        volume_unit="base",
-        n=len(candles),
-        **columns(candles),
-    )
-    redis.xadd(stream, {"s": redis.incr(keys.sequence(stream)), "b": encode(batch)})
-
-
-def candle(exchange: str, minute: int, version: int = 1) -> Candle:
-    price = float(minute + version + (exchange == "bingx"))
-    return Candle(minute * MINUTE_MS, price, price, price, price, 1.0)
-
-
-class Owner:
-    """Holds a group, and reads and commits when told to."""
-
-    def __init__(self, redis: Redis, group: Group, name: str = "me") -> None:
-        self._redis, self._group, self._rounds = redis, group, Rounds(redis)
-        self.leases = GroupLeases(redis, name)
-        self._fence = self.leases.take([group.name], 1)[group.name]
-        self.restart()
-
-    def restart(self) -> None:
-        """Go on from the last commit."""
-        last = restored(self._redis, [self._group])[0]
-        assert isinstance(last, Restored)
-        self.aligner = GroupAligner(self._group, self._fence, last)
-
-    def step(self) -> Outcome:
-        return self._rounds.run([self.aligner]).outcomes[0]
-
-    def align(self) -> None:
-        """Until nothing is left."""
-        while self.aligner.wants_more or self.step() == "committed":
-            self.step()
-
-
-def align(redis: Redis, group: Group) -> None:
-    """What an owner does that takes the group, aligns what is there and lets go."""
-    owner = Owner(redis, group)
-    owner.align()
-    owner.leases.release([group.name])
-
-
-def written(redis: Redis) -> list[dict[str, Candle]]:
-    batches: Iterator[object] = iter(follow_aligned(redis, "g", "start"))
-    rows: list[dict[str, Candle]] = []
-    for _ in range(redis.xlen(keys.aligned("g"))):
-        rows += rows_of(next(batches))  # type: ignore[arg-type]
-    return rows
 
 
 def test_rows_come_out_once_both_sources_are_settled(redis: Redis, group: Group) -> None:

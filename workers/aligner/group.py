@@ -131,6 +131,7 @@ class GroupAligner:
 
     def _set_aside(self, stream: str, entry_id: str, body: bytes, error: CandleBusError) -> None:
         letter = DeadLetter(stream=stream, entry_id=entry_id, reason=str(error)[:500], body=body)
+        self._has_news = True
         self._dead.append((self._numbers[stream], entry_id, encode(letter)))
         _log.warning("entry set aside", extra={"stream": stream, "entry_id": entry_id, "cause": str(error)})
 
