@@ -11,6 +11,7 @@ from bus.errors import DecodeError
 from bus.group_state import Restored, restored, streams_of
 from bus.membership import Piece, normalized
 from bus.messages import Group
+from bus.timeframes import timeframe
 
 
 class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,12 @@ class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):
     decided_ms: int
     rows: int
     owner: str
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a series is so far behind that it cannot merely be the last to publish."""
+        step_ms = timeframe(self.group.timeframe).duration_ms
+        return bool(self.held_by) and (self.held_ms >= step_ms or self.lags_ms[self.held_by] >= 2 * step_ms)
 
 
 def status_of(redis: Redis, group: Group) -> GroupStatus:
