@@ -95,7 +95,7 @@ class GroupAligner:
             for entry_id, fields in entries:
                 self._take(stream, entry_id, fields)
         if self._unread:
-            self._unread = {stream: entries[-1][0] for stream, entries in found.items() if entries}
+            self._unread = {stream: entries[-1][0] for stream, entries in found.items() if stream in self._full}
             self._full = set() if self._unread else set(self._series)  # nothing new was read yet
 
     def take_again(self, stream: str, entry_id: str, fields: Fields | None) -> None:
