@@ -29,7 +29,7 @@ from bus.groups import GroupBook
 from bus.messages import Candle, CandleBatch, Group
 from bus.settings import Settings, child_environment
 from bus.stream_alignment import StreamAligner
-from workers.aligner.consumer import AlignerProcess
+from workers.aligner.consumer import AlignerProcess, spare_the_collector
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Rounds
 from workers.supervisor import command
@@ -40,6 +40,7 @@ GROUPS = 1_000
 
 
 def main() -> None:
+    spare_the_collector()
     print(machine())
     print("\n### In memory: push and poll after every page\n")
     in_memory()
@@ -52,7 +53,9 @@ def main() -> None:
 
 
 def machine() -> str:
-    models = [line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    models = [
+        line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     load = os.getloadavg()[0]
     return f"{models[0]}, {os.cpu_count()} cores, load {load:.1f}; Python {platform.python_version()}"
 
@@ -129,14 +132,14 @@ def whole_path(redis: Redis, _url: str) -> None:
             for page in range(pages):
                 body = batch(VENUES[1], symbol, page * size, (page + 1) * size)
                 redis.xadd(keys.candles(VENUES[1], "1m", symbol), {"s": 1, "b": body})
-        seconds = aligned_in(redis, group, one_by_one=size == 1)
+        seconds = aligned_in(redis, group)
         print(f"| {what} | {size} | {seconds / pages / 2 * 1e6:.0f} | {pages * 2 * size / seconds:,.0f} |")
     body = redis.get(keys.group_state("c0"))
     assert isinstance(body, bytes)
     print(f"\nState of a group of two series, written at every commit: {len(body):,} bytes.")
 
 
-def aligned_in(redis: Redis, group: Group, *, one_by_one: bool) -> float:
+def aligned_in(redis: Redis, group: Group) -> float:
     """Seconds of CPU until everything in the streams is committed."""
     fence = GroupLeases(redis, "me").take([group.name], 1)[group.name]
     rounds, aligner = Rounds(redis), taken_up(redis, [group], {group.name: fence})[0]
@@ -159,34 +162,40 @@ def many_groups(redis: Redis, url: str) -> None:
     publish(redis, symbols, 0, 30)
     run_until(process, redis, 30)
     busy = []
-    for minute in range(30, 35):
+    for minute in range(30, 37):
         publish(redis, symbols, minute, minute + 1)
-        begun, cpu = time.monotonic(), time.process_time()
-        run_until(process, redis, minute + 1)
-        busy.append((time.monotonic() - begun, time.process_time() - cpu))
+        busy.append(run_until(process, redis, minute + 1))
     clock, cpu = (statistics.median(each) for each in zip(*busy, strict=True))
-    print(f"\n{GROUPS:,} groups of two series, one process, a live minute of all of them: {clock:.2f} s by the clock,")
-    print(f"{cpu:.2f} s of CPU: {60 / cpu:.0f} times as fast as live 1m candles come ({60 / clock:.0f} by the clock).")
-    idle = time.process_time()
-    began = time.monotonic()
-    while time.monotonic() - began < 10:
-        process.step()
-    print(f"While nothing comes, the process takes {(time.process_time() - idle) / 10:.1%} of a core.")
-    process._leases.leave(process.held)
+    print(f"\n{GROUPS:,} groups of two series, one process, a live minute of all of them: {cpu:.2f} s of CPU")
+    print(f"({clock:.2f} s by the clock): {60 / cpu:.0f} times as fast as live 1m candles come.")
+    print(f"While nothing comes, the process takes {idle_share(process):.1%} of a core.")
     begun, cpu = time.monotonic(), time.process_time()
     taken_up(redis, GroupBook(redis).several(process.held), dict.fromkeys(process.held, 1))
     print(f"State of {GROUPS:,} groups read and restored in {time.monotonic() - begun:.2f} s", end=" ")
     print(f"({time.process_time() - cpu:.2f} s of CPU).")
 
 
-def run_until(process: AlignerProcess, redis: Redis, minutes: int) -> None:
-    """Step until every group has written its rows of so many minutes."""
-    last = f"{(minutes - 1) * MINUTE_MS}-1"
+def run_until(process: AlignerProcess, redis: Redis, minutes: int) -> tuple[float, float]:
+    """Step until every group has its rows of so many minutes; seconds by the clock and of CPU in the busy steps."""
+    last, clock, cpu = f"{(minutes - 1) * MINUTE_MS}-1", 0.0, 0.0
     waiting = [f"m{number}" for number in range(GROUPS)]
     while waiting:
+        begun, used = time.monotonic(), time.process_time()
         process.step()
-        if not process._ready:
-            waiting = [name for name in waiting if not redis.xrange(keys.aligned(name), last, last)]
+        clock, cpu = clock + time.monotonic() - begun, cpu + time.process_time() - used
+        if not process.is_busy:
+            with redis.pipeline(transaction=False) as pipeline:
+                for name in waiting:
+                    pipeline.xrange(keys.aligned(name), last, last)
+                waiting = [name for name, found in zip(waiting, pipeline.execute(), strict=True) if not found]
+    return clock, cpu
+
+
+def idle_share(process: AlignerProcess) -> float:
+    begun, used = time.monotonic(), time.process_time()
+    while time.monotonic() - begun < 10:
+        process.step()
+    return (time.process_time() - used) / 10
 
 
 def latency(redis: Redis, url: str) -> None:
@@ -205,7 +214,8 @@ def one_trip(redis: Redis, minute: int) -> float:
     time.sleep(0.005)
     begun = time.perf_counter()
     redis.xadd(keys.candles(VENUES[1], "1m", "L/USDT:USDT"), {"s": 1, "b": bodies[VENUES[1]]})
-    while not redis.xread({keys.aligned("l"): f"{(minute - 1) * MINUTE_MS if minute else 0}-{1 if minute else 0}"}, block=5_000):
+    last = f"{(minute - 1) * MINUTE_MS}-1" if minute else "0-0"
+    while not redis.xread({keys.aligned("l"): last}, block=5_000):
         pass
     return (time.perf_counter() - begun) * 1e3
 

@@ -40,11 +40,13 @@ class GroupState(msgspec.Struct, frozen=True, kw_only=True, tag="group-state.v2"
         aligner: ``StreamAligner.state()``.
         rows: Rows written since the group began.
         progress: One for each series, in their order.
+        horizon_ms: Batches that begin before it are in memory; later ones are put off.
     """
 
     aligner: dict[str, Any]
     rows: int
     progress: list[Progress]
+    horizon_ms: int
 
 
 class Restored(NamedTuple):
@@ -57,6 +59,7 @@ class Restored(NamedTuple):
     aligner: StreamAligner
     rows: int
     progress: list[Progress]
+    horizon_ms: int
     commit: int
 
 
@@ -76,10 +79,11 @@ def restored(redis: Redis, groups: Sequence[Group]) -> list[Restored | DecodeErr
 def _restored(group: Group, body: bytes | None, commit: bytes | None) -> Restored | DecodeError:
     if body is None:
         progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
-        return Restored(new_aligner(group), 0, progress, int(commit or 0))
+        return Restored(new_aligner(group), 0, progress, group.start_ms, int(commit or 0))
     try:
         state = _DECODER.decode(body)
-        return Restored(StreamAligner.restore(state.aligner), state.rows, state.progress, int(commit or 0))
+        aligner = StreamAligner.restore(state.aligner)
+        return Restored(aligner, state.rows, state.progress, state.horizon_ms, int(commit or 0))
     except (msgspec.MsgspecError, DecodeError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")
 

@@ -66,11 +66,12 @@ class GroupBook:
         )
         if not self._redis.set(keys.group(name), encode(group), nx=True):
             raise GroupError(f"group {name!r} exists; remove it first: candlebus group remove {name}")
-        self._begin_reading(group)
+        self.begin_reading(group)
         self._redis.sadd(keys.groups(), name)
         return group
 
-    def _begin_reading(self, group: Group) -> None:
+    def begin_reading(self, group: Group) -> None:
+        """See that the group reads its streams, from their first entry on where it does not yet."""
         for stream in streams_of(group).values():
             try:
                 self._redis.xgroup_create(stream, keys.align_consumer_group(group.name), id="0", mkstream=True)

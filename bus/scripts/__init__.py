@@ -28,6 +28,6 @@ class Script:
         """Make it known to the server, so that :meth:`queue` finds it there."""
         self._redis.script_load(self._text)
 
-    def queue(self, pipeline: Pipeline, keys: Sequence[str], args: Sequence[Argument]) -> None:
+    def queue(self, pipeline: Pipeline, keys: Sequence[str | bytes], args: Sequence[Argument]) -> None:
         """Add a run to a pipeline; its answer is NOSCRIPT where the server has forgotten the script."""
         pipeline.evalsha(self._run.sha, len(keys), *keys, *args)

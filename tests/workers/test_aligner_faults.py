@@ -28,6 +28,7 @@ from tests.workers.aligner_helpers import (
     unacknowledged,
     written,
 )
+from workers.aligner.consumer import AlignerProcess
 from workers.sweeper import trim_streams
 
 VENUES = ("bingx", "kucoinfutures")
@@ -228,6 +229,24 @@ def test_an_owner_whose_server_went_back_takes_up_what_the_server_has(redis: Red
     owner.restart()
     owner.align()
     assert minutes(written(redis)) == list(range(9))
+
+
+def test_a_stream_that_somebody_deleted_is_read_again_once_it_is_back(redis: Redis, group: Group, server: str) -> None:
+    settle_both(redis, 0, 3)
+    own = connect(server)
+    process = AlignerProcess(own)
+    for _ in range(3):
+        process.step()
+    redis.delete(stream_of("bingx"))
+    settle_both(redis, 3, 6)
+    process._ready["g"] = None
+    process.step()
+    assert process.held == []
+    process._share()
+    for _ in range(3):
+        process.step()
+    assert minutes(written(redis)) == list(range(6))
+    own.close()
 
 
 def test_rows_are_written_when_the_servers_memory_has_run_out(redis: Redis, group: Group) -> None:

@@ -1,7 +1,7 @@
 """One alignment group: takes the entries that its streams bring, says what to read next and what to commit."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -35,7 +35,7 @@ _Dead = tuple[int, str, bytes]  # number of the stream, entry id, letter
 class Commit(NamedTuple):
     """A call of the commit script."""
 
-    names: list[str]
+    names: list[bytes]
     args: list[Argument]
 
 
@@ -57,6 +57,8 @@ class GroupAligner:
             name: Backlog(progress, group.start_ms) for name, progress in zip(group.series, last.progress, strict=True)
         }
         self._ahead_ms = _AHEAD_CANDLES * timeframe(group.timeframe).duration_ms
+        self._furthest_ms = last.horizon_ms
+        self._names = _names(group, list(self._series))
         self._unread: dict[str, str] = dict.fromkeys(self._series, "0-0")  # of the pending lists
         self._full: set[str] = set()
         self._dead: list[_Dead] = []
@@ -75,7 +77,9 @@ class GroupAligner:
 
     @property
     def _horizon_ms(self) -> int:
-        return self._aligner.settled_to_ms + self._ahead_ms
+        """Batches that begin before it are in memory; it never goes back, so that a successor loads the same."""
+        self._furthest_ms = max(self._furthest_ms, self._aligner.settled_to_ms + self._ahead_ms)
+        return self._furthest_ms
 
     def reads(self) -> dict[str, str]:
         """What to read through the consumer group: stream → ``>``, or the pending entry after which to go on."""
@@ -139,18 +143,17 @@ class GroupAligner:
         """What to commit; None while there is nothing, or while what was pending is not read."""
         if self._unread or not self._has_news:
             return None
+        self._has_news = False
         rows = self._final_rows()
         self._rows += len(rows)
-        late = self._late_messages()
-        begun = [msgspec.json.encode(piece) for piece in self._aligner.members.take_begun()]
-        acknowledged = self._acknowledged()
-        dead, self._dead, self._has_news = self._dead, [], False
         batches = [part for at_ms, one in aligned_batches(self.group, rows) for part in (at_ms, encode(one))]
-        lists: list[Argument] = [len(batches) // 2, *batches, len(late), *late, len(begun), *begun]
-        acknowledged += [part for number, entry_id, _ in dead for part in (number, entry_id)]
-        lists += [len(acknowledged) // 2, *acknowledged]
-        lists += [len(dead), *(part for number, _, letter in dead for part in (number, letter))]
-        return Commit(self._names(), [*self._head(), *lists])
+        lists = counted(batches, 2) + counted(self._late_messages(), 1) + counted(self._begun_pieces(), 1)
+        acknowledged, letters = self._acknowledged(), list[Argument]()
+        for number, entry_id, letter in self._dead:
+            acknowledged += [number, entry_id]
+            letters += [number, letter]
+        self._dead = []
+        return Commit(self._names, [*self._head(), *lists, *counted(acknowledged, 2), *counted(letters, 2)])
 
     def committed(self) -> None:
         """The commit was accepted."""
@@ -170,6 +173,9 @@ class GroupAligner:
             rows += self._aligner.poll()
         return rows + self._aligner.poll()
 
+    def _begun_pieces(self) -> list[Argument]:
+        return [msgspec.json.encode(piece) for piece in self._aligner.members.take_begun()]
+
     def _may_have_more(self, name: str) -> bool:
         """Whether its stream may hold entries that were not read."""
         is_full = any(self._series[stream] == name for stream in self._full)
@@ -188,12 +194,9 @@ class GroupAligner:
 
     def settle_doubt(self, written: Iterable[AlignedBatch]) -> None:
         """Drops the candles that stand as they are in the rows of these batches: they came again, not late."""
-        doubtful = {one.source for one in self._late if one.reason == "forgotten"}
-        rows = [(name, row) for batch in written for row in rows_of(batch) for name in doubtful & row.keys()]
-        used = {(name, row[name]) for name, row in rows}
-        same = [one for one in self._late if (one.source, one.candle) in used]
-        self._aligner.take_back(same)
-        self._late = [one for one in self._late if one not in same] if same else self._late
+        used = {used for batch in written for row in rows_of(batch) for used in row.items()}
+        self._aligner.take_back(one for one in self._late if (one.source, one.candle) in used)
+        self._late = [one for one in self._late if (one.source, one.candle) not in used]
 
     def _late_messages(self) -> list[Argument]:
         """The late candles, a message for each series, version and reason."""
@@ -208,19 +211,26 @@ class GroupAligner:
             _log.warning("late candles", extra={"group": self.group.name, "series": source, "count": len(candles)})
         return messages
 
-    def _names(self) -> list[str]:
-        name = self.group.name
-        aligned, late = keys.aligned(name), keys.late(name)
-        own = [keys.group_lease(name), keys.group_state(name), aligned, keys.sequence(aligned), late]
-        dead = map(keys.dead, self._series)
-        return [*own, keys.sequence(late), keys.group_members(name), *self._series, *dead]
-
     def _head(self) -> list[Argument]:
         progress = [self._backlogs[name].progress(self._aligner.pending(name)) for name in self.group.series]
-        state = GroupState(aligner=self._aligner.state(), rows=self._rows, progress=progress)
+        about: dict[str, Any] = {"rows": self._rows, "progress": progress, "horizon_ms": self._horizon_ms}
+        state = msgspec.msgpack.encode(GroupState(aligner=self._aligner.state(), **about))
         consumers = keys.align_consumer_group(self.group.name)
         bounds = [keys.ALIGNED_MAX_ENTRIES, keys.LATE_MAX_ENTRIES, keys.DEAD_MAX_ENTRIES]
-        return [self.fence, self._commit, consumers, msgspec.msgpack.encode(state), len(self._series), *bounds]
+        return [self.fence, self._commit, consumers, state, len(self._series), *bounds]
+
+
+def counted(members: Sequence[Argument], width: int) -> list[Argument]:
+    """A list for the commit script: how many members of that width it has, then their parts."""
+    return [len(members) // width, *members]
+
+
+def _names(group: Group, streams: Sequence[str]) -> list[bytes]:
+    """The keys of the commit script."""
+    aligned, late = keys.aligned(group.name), keys.late(group.name)
+    own = [keys.group_lease(group.name), keys.group_state(group.name), aligned, keys.sequence(aligned)]
+    own += [late, keys.sequence(late), keys.group_members(group.name)]
+    return [name.encode() for name in (*own, *streams, *map(keys.dead, streams))]
 
 
 def _about(late: LateCandle) -> tuple[str, int, LateReason]:
