@@ -1,6 +1,6 @@
 """The entries of one series that are read and not acknowledged: those whose candles wait, and those far ahead."""
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable
 
 import msgspec
@@ -37,7 +37,7 @@ class Backlog:
         self._loaded: list[Waiting] = []
         self._deferred: list[Waiting] = []
 
-    def is_replay(self, entry_id: str) -> bool:
+    def was_read(self, entry_id: str) -> bool:
         """Whether the entry was read before the last commit of whoever aligned the group before."""
         return _order(entry_id) <= self._before_id
 
@@ -56,10 +56,17 @@ class Backlog:
         """The entry is to be read again when its time comes."""
         insort(self._deferred, Waiting(batch.until, batch.since, entry_id), key=_since)
 
-    def due(self, horizon_ms: int, most: int) -> list[str]:
-        """The entries put off whose time has come, the earliest first; they are not put off any more."""
-        found = [one.entry_id for one in self._deferred[:most] if one.since < horizon_ms]
-        del self._deferred[: len(found)]
+    def reach(self, horizon_ms: int, most: int) -> int:
+        """How far the horizon, ms, may move without more than about so many entries becoming due."""
+        if len(self._deferred) <= most:
+            return horizon_ms
+        return min(horizon_ms, max(self._deferred[most].since, self._deferred[0].since + 1))
+
+    def due(self, horizon_ms: int) -> list[str]:
+        """The entries put off that begin before the horizon, ms, the earliest first; they are not put off any more."""
+        count = bisect_left(self._deferred, horizon_ms, key=_since)
+        found = [one.entry_id for one in self._deferred[:count]]
+        del self._deferred[:count]
         return found
 
     def has_due(self, horizon_ms: int) -> bool:

@@ -57,7 +57,7 @@ class GroupAligner:
             name: Backlog(progress, group.start_ms) for name, progress in zip(group.series, last.progress, strict=True)
         }
         self._ahead_ms = _AHEAD_CANDLES * timeframe(group.timeframe).duration_ms
-        self._furthest_ms = last.horizon_ms
+        self._horizon_ms = self._restored_ms = last.horizon_ms
         self._names = _names(group, list(self._series))
         self._unread: dict[str, str] = dict.fromkeys(self._series, "0-0")  # of the pending lists
         self._full: set[str] = set()
@@ -73,24 +73,28 @@ class GroupAligner:
     @property
     def wants_more(self) -> bool:
         """Whether there is something to read that no new entry announces."""
-        return bool(self._unread or self._full or any(one.has_due(self._horizon_ms) for one in self._backlogs.values()))
-
-    @property
-    def _horizon_ms(self) -> int:
-        """Batches that begin before it are in memory; it never goes back, so that a successor loads the same."""
-        self._furthest_ms = max(self._furthest_ms, self._aligner.settled_to_ms + self._ahead_ms)
-        return self._furthest_ms
+        return bool(self._unread or self._full or any(one.has_due(self._reach_ms) for one in self._backlogs.values()))
 
     def reads(self) -> dict[str, str]:
         """What to read through the consumer group: stream → ``>``, or the pending entry after which to go on."""
         return dict(self._unread) if self._unread else dict.fromkeys(self._series, ">")
 
     def rereads(self) -> list[tuple[str, str]]:
-        """Entries, as (stream, entry id), whose time has come; each is named once."""
-        horizon_ms, found = self._horizon_ms, list[tuple[str, str]]()
-        for stream, name in self._series.items():
-            found += ((stream, entry_id) for entry_id in self._backlogs[name].due(horizon_ms, READ_COUNT))
-        return found
+        """Entries, as (stream, entry id), whose time has come; each is named once.
+
+        The horizon moves on here and nowhere else: whatever begins before it and was read is in memory at every commit,
+        so that a successor knows what its predecessor had taken.
+        """
+        if self._unread:
+            return []
+        self._horizon_ms = min(one.reach(self._reach_ms, READ_COUNT) for one in self._backlogs.values())
+        due = {stream: self._backlogs[name].due(self._horizon_ms) for stream, name in self._series.items()}
+        return [(stream, entry_id) for stream, ids in due.items() for entry_id in ids]
+
+    @property
+    def _reach_ms(self) -> int:
+        """How far the horizon may move."""
+        return max(self._horizon_ms, self._aligner.settled_to_ms + self._ahead_ms)
 
     def take(self, found: dict[str, list[tuple[str, Fields]]]) -> None:
         """Takes what :meth:`reads` brought: stream → entries."""
@@ -129,7 +133,8 @@ class GroupAligner:
             self._aligner.members.heard(batch.version)
             return
         page = (batch.version, batch.since, batch.until, candles_of(batch))
-        self._aligner.push(name, *page, is_replay=backlog.is_replay(entry_id))
+        is_replay = batch.since < self._restored_ms and backlog.was_read(entry_id)
+        self._aligner.push(name, *page, is_replay=is_replay)
         backlog.loaded(entry_id, batch)
         self._late += self._aligner.take_late()
 
@@ -179,7 +184,7 @@ class GroupAligner:
     def _may_have_more(self, name: str) -> bool:
         """Whether its stream may hold entries that were not read."""
         is_full = any(self._series[stream] == name for stream in self._full)
-        return is_full or self._backlogs[name].has_due(self._horizon_ms)
+        return is_full or self._backlogs[name].has_due(self._reach_ms)
 
     def _acknowledged(self) -> list[Argument]:
         done: list[Argument] = []
