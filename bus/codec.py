@@ -19,14 +19,23 @@ from bus.messages import (
     ContractMap,
     DeadLetter,
     Group,
+    LateCandles,
 )
 from bus.timeframes import timeframe
 
-Message = CandleBatch | AlignedBatch | ContractMap | ClockOffset | Group | DeadLetter
-M = TypeVar("M", CandleBatch, AlignedBatch, ContractMap, ClockOffset, Group, DeadLetter)
+Message = CandleBatch | AlignedBatch | LateCandles | ContractMap | ClockOffset | Group | DeadLetter
+M = TypeVar("M", CandleBatch, AlignedBatch, LateCandles, ContractMap, ClockOffset, Group, DeadLetter)
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-_KINDS: tuple[type[Message], ...] = (CandleBatch, AlignedBatch, ContractMap, ClockOffset, Group, DeadLetter)
+_KINDS: tuple[type[Message], ...] = (
+    CandleBatch,
+    AlignedBatch,
+    LateCandles,
+    ContractMap,
+    ClockOffset,
+    Group,
+    DeadLetter,
+)
 _DECODERS: dict[type[Message], msgspec.msgpack.Decoder[Any]] = {kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS}
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -60,6 +69,8 @@ def decode(body: bytes, kind: type[M]) -> M:
         _check_candles(message)
     elif isinstance(message, AlignedBatch):
         _check_aligned(message)
+    elif isinstance(message, LateCandles):
+        _check_columns(message.n, [message.t], [message.o, message.h, message.l, message.c, message.v])
     return message
 
 
@@ -99,7 +110,7 @@ def columns(candles: Sequence[Candle]) -> dict[str, bytes]:
     return {name: column("q" if name == "t" else "d", values) for name, values in zip("tohlcv", turned, strict=True)}
 
 
-def candles_of(batch: CandleBatch) -> list[Candle]:
+def candles_of(batch: CandleBatch | LateCandles) -> list[Candle]:
     """The candles of a batch, oldest first."""
     values = [numbers("d", data) for data in (batch.o, batch.h, batch.l, batch.c, batch.v)]
     return list(map(Candle, numbers("q", batch.t), *values))

@@ -20,6 +20,8 @@ STREAM_KEEP_MS: Final = 3_600_000
 STREAM_HIGH_WATER: Final = 10_000
 #: Aligned streams are trimmed to about this many entries.
 ALIGNED_MAX_ENTRIES: Final = 10_000
+#: Late streams are trimmed to about this many entries.
+LATE_MAX_ENTRIES: Final = 10_000
 DEAD_MAX_ENTRIES: Final = 1_000
 #: Prefix of the consumer groups that hold back trimming.
 ALIGN_GROUP_PREFIX: Final = "align:"
@@ -128,6 +130,21 @@ def group(name: str) -> str:
 def group_state(name: str) -> str:
     """String: what an alignment group has read and not yet written. Until removed."""
     return f"{PREFIX}group-state:{name}"
+
+
+def group_members(name: str) -> str:
+    """List: which series made a group's rows from when on, where that changed. Until removed."""
+    return f"{PREFIX}group-members:{name}"
+
+
+def late(group: str) -> str:
+    """Stream of candles that came too late for a group's rows. Bounded by count; removed with the group."""
+    return f"{PREFIX}late:{group}"
+
+
+def aligners() -> str:
+    """Sorted set: the aligner processes that share the groups, by when each is taken for dead, ms. Empties itself."""
+    return f"{PREFIX}aligners"
 
 
 def group_lease(name: str) -> str:

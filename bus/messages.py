@@ -9,6 +9,7 @@ from bus.errors import RequestError, SeriesError, SpanError
 from bus.instants import iso
 from bus.timeframes import timeframe
 
+LateReason = Literal["changed", "added", "forgotten"]
 VolumeUnit = Literal["base", "contracts", "unknown"]
 GapReason = Literal["no_trades", "before_listing", "beyond_history", "unavailable"]
 
@@ -290,6 +291,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, tag="group.v1", tag_field
     Attributes:
         start_ms: First open time that may stand in a row; rows begin once every source is settled from here.
         tolerance_ms: Greatest distance of the open times of one row, inclusive; clamped below half the timeframe.
+        min_sources: Least number of candles that make a row; None for one of every series.
+        detach_after_s: Rows go on without a series that others wait for so long; None to wait for ever.
     """
 
     name: str
@@ -297,6 +300,36 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, tag="group.v1", tag_field
     timeframe: str
     start_ms: int
     tolerance_ms: int
+    min_sources: int | None = None
+    detach_after_s: int | None = None
+
+
+class LateCandles(msgspec.Struct, frozen=True, kw_only=True, tag="late.v1", tag_field="type"):
+    """Candles that came, or came changed, when the rows of their open times were final; they stand in no row.
+
+    Attributes:
+        group: Name of the alignment group.
+        source: The series, as ``EXCHANGE:SYMBOL``.
+        version: Exchange time of the fetch that brought them, ms.
+        reason: ``changed``: another form of the candle was used. ``added``: there was none. ``forgotten``: it is newer
+            than all that the aligner remembers so far back, be it different or not.
+        n: Number of candles; at least 1.
+        t: Open times, int64 little-endian ms.
+        o, h, l, c, v: Columns of float64 little-endian.
+    """
+
+    group: str
+    timeframe: str
+    source: str
+    version: int
+    reason: LateReason
+    n: int
+    t: bytes
+    o: bytes
+    h: bytes
+    l: bytes  # noqa: E741 - the wire name of the lows
+    c: bytes
+    v: bytes
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="dead.v1", tag_field="type"):

@@ -32,6 +32,9 @@ class Spans:
             raise SpanError(f"span ends at {until_ms} ms, before it starts at {since_ms} ms")
         if since_ms == until_ms:
             return
+        if self._until and self._since[-1] <= since_ms <= self._until[-1]:  # what live pages do
+            self._until[-1] = max(self._until[-1], until_ms)
+            return
         first = bisect_left(self._until, since_ms)
         last = bisect_right(self._since, until_ms)
         if first == last and len(self._since) >= MAX_SPANS:
@@ -45,6 +48,16 @@ class Spans:
         """End of the unbroken union from ``start_ms`` on, ms, exclusive; ``start_ms`` where nothing covers it."""
         at = bisect_right(self._since, start_ms) - 1
         return max(start_ms, self._until[at]) if at >= 0 else start_ms
+
+    @property
+    def end_ms(self) -> int | None:
+        """End of the last span, ms, exclusive; None where there is none."""
+        return self._until[-1] if self._until else None
+
+    def forget_before(self, instant_ms: int) -> None:
+        """Drops the spans that end before the instant, ms, whose watermark nobody will ask for again."""
+        gone = bisect_left(self._until, instant_ms)
+        del self._since[:gone], self._until[:gone]
 
     def to_list(self) -> list[list[int]]:
         """The merged spans as ``[since_ms, until_ms]``, ascending; the constructor takes them back."""

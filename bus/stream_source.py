@@ -1,118 +1,200 @@
-"""One source of a stream alignment: its candles that wait, how far it is settled and decided, what was decided last."""
+"""One source of a stream alignment: its candles that wait, and how far it is settled and decided."""
 
+import operator
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from itertools import islice, repeat
+from typing import Any, Final
 
-from bus.messages import Candle
+from bus.messages import Candle, LateReason
 from bus.spans import Spans
+from bus.stream_memory import Kept, Memory
 
-_Kept = tuple[int, Candle]  # version, candle: of two with one open time the greater holds
+#: Later than every candle: the begin of a source that takes no part.
+NEVER_MS: Final = 2**63
+#: Stretches without the source that are remembered, the latest.
+_ABSENCES: Final = 8
 
 
 class Source:
     """What is known of one source.
 
     Attributes:
+        spans: What its pages settle.
         watermark_ms: Every candle that opens before it is here; exclusive.
         decided_ms: Every candle that opens before it stands in a row that is out, or can stand in none; exclusive.
+        begin_ms: First open time from which it takes part in rows; :data:`NEVER_MS` while it is left out.
+        end_ms: First open time at which it last ceased to take part; the start where it never did.
+        behind_ms: Since when, by the producers' clock, another member waits for it; None where none does.
         pending: Open time → the candle that holds, for those not decided.
         settled: Open times of ``pending`` below the watermark, ascending.
-        ahead: Open times of ``pending`` from the watermark on.
-        remembered: Open time → the greatest candle seen, for the latest of those decided.
-        forgotten_ms: Candles that open before it were decided and are no longer remembered; exclusive.
-        forgotten_version: Greatest version of those.
+        ahead: Open times of ``pending`` from the watermark on, ascending.
+        late_count: Candles that came, or came changed, after their open time was settled and decided.
+        corrections: Candles that a newer version changed before they were decided.
     """
+
+    __slots__ = (
+        "_absences",
+        "_memory",
+        "ahead",
+        "begin_ms",
+        "behind_ms",
+        "corrections",
+        "decided_ms",
+        "end_ms",
+        "late_count",
+        "pending",
+        "settled",
+        "spans",
+        "watermark_ms",
+    )
 
     def __init__(self, start_ms: int, remember: int) -> None:
         self.spans = Spans()
-        self.watermark_ms = self.decided_ms = self.forgotten_ms = start_ms
-        self.forgotten_version = self.late_count = 0
-        self.pending: dict[int, _Kept] = {}
+        self.watermark_ms = self.decided_ms = self.begin_ms = self.end_ms = start_ms
+        self.behind_ms: int | None = None
+        self.late_count = self.corrections = 0
+        self.pending: dict[int, Kept] = {}
         self.settled: list[int] = []
-        self.ahead: set[int] = set()
-        self.remembered: dict[int, _Kept] = {}
-        self._remember = remember
+        self.ahead: list[int] = []
+        self._memory = Memory(start_ms, remember)
+        self._absences: list[list[int]] = []
 
-    def take(self, kept: _Kept) -> bool:
-        """Keeps a candle if it holds; whether it is late instead."""
+    @property
+    def head_ms(self) -> int:
+        """Open time of its first undecided candle, ms; where none is known, the earliest at which one could open."""
+        return self.settled[0] if self.settled else self.watermark_ms
+
+    def take(self, version: int, candles: Sequence[Candle], *, is_replay: bool) -> list[tuple[Candle, LateReason]]:
+        """Keeps of the candles those that hold; which of them are late instead, and why.
+
+        Args:
+            is_replay: They were counted before.
+        """
+        if len(candles) == 1:
+            reason = self._take_one((version, candles[0]), is_replay=is_replay)
+            return [(candles[0], reason)] if reason is not None else []
+        times = [candle[0] for candle in candles]
+        if self._follow_on(times):
+            self.pending.update(zip(times, zip(repeat(version), candles), strict=False))
+            self.ahead += times
+            return []
+        judged = ((candle, self._take_one((version, candle), is_replay=is_replay)) for candle in candles)
+        return [(candle, reason) for candle, reason in judged if reason is not None]
+
+    def _follow_on(self, times: list[int]) -> bool:
+        """Whether candles that open then follow on one another and on everything known, as live ones do."""
+        if not times:
+            return True
+        known_ms = self.ahead[-1] if self.ahead else self.watermark_ms - 1
+        if times[0] <= known_ms or times[0] < self.decided_ms or times[0] < self.begin_ms:
+            return False
+        return all(map(operator.lt, times, islice(times, 1, None)))
+
+    def _take_one(self, kept: Kept, *, is_replay: bool) -> LateReason | None:
         at_ms = kept[1].open_time
         if at_ms < self.decided_ms:
-            return self._is_late(at_ms, kept)
-        if at_ms in self.pending:
-            self.pending[at_ms] = max(self.pending[at_ms], kept)
+            return None if is_replay else self._late_reason(at_ms, kept)
+        if at_ms >= self.begin_ms or at_ms < self.end_ms:
+            self._take_waiting(at_ms, kept, is_replay=is_replay)
+        return None
+
+    def _take_waiting(self, at_ms: int, kept: Kept, *, is_replay: bool) -> None:
+        known = self.pending.get(at_ms)
+        if known is None:
+            self.pending[at_ms] = kept
+            insort(self.ahead if at_ms >= self.watermark_ms else self.settled, at_ms)
+        elif kept > known:
+            self.pending[at_ms] = kept
+            self.corrections += not is_replay and kept[0] > known[0] and kept[1] != known[1]
+
+    def _late_reason(self, at_ms: int, kept: Kept) -> LateReason | None:
+        if any(from_ms <= at_ms < to_ms for from_ms, to_ms in self._absences):
+            return None
+        reason = self._memory.judge(kept, is_settled=at_ms < self.watermark_ms)
+        self.late_count += reason is not None
+        return reason
+
+    def extend(self, since_ms: int, until_ms: int) -> None:
+        """Adds a settled span; its candles are to be taken before :meth:`rise`.
+
+        Raises:
+            SpanError: As :meth:`Spans.add`.
+        """
+        if self.begin_ms == NEVER_MS:  # what it settles matters only for when it comes back
+            self.spans = Spans([(since_ms, max(until_ms, self.spans.end_ms or until_ms))])
+        elif until_ms > self.watermark_ms or until_ms < since_ms:
+            self.spans.add(since_ms if since_ms > until_ms else max(since_ms, self.watermark_ms), until_ms)
+
+    def rise(self) -> bool:
+        """Moves the watermark to the end of the unbroken union; whether that is further on."""
+        before_ms = self.watermark_ms
+        if self.begin_ms != NEVER_MS:
+            self.watermark_ms = self.spans.watermark(before_ms)
+        if self.watermark_ms == before_ms:
             return False
-        self.pending[at_ms] = kept
-        if at_ms < self.watermark_ms:
-            insort(self.settled, at_ms)
-        else:
-            self.ahead.add(at_ms)
-        return False
-
-    def _is_late(self, at_ms: int, kept: _Kept) -> bool:
-        is_settled = at_ms < self.watermark_ms
-        if is_settled and at_ms < self.forgotten_ms:
-            return kept[0] > self.forgotten_version
-        known = self.remembered.get(at_ms)
-        self.remembered[at_ms] = max(known or kept, kept)
-        self._forget()
-        return is_settled and (known is None or (kept > known and kept[1] != known[1]))
-
-    def _forget(self) -> None:
-        if len(self.remembered) <= self._remember:
-            return
-        for at_ms in sorted(self.remembered)[: len(self.remembered) - self._remember]:
-            version, _ = self.remembered.pop(at_ms)
-            self.forgotten_ms = max(self.forgotten_ms, at_ms + 1)
-            self.forgotten_version = max(self.forgotten_version, version)
-
-    def settle(self, start_ms: int) -> None:
-        """Moves the watermark to the end of the unbroken union."""
-        before_ms, self.watermark_ms = self.watermark_ms, self.spans.watermark(start_ms)
-        if self.watermark_ms > before_ms and self.ahead:
-            reached = sorted(at_ms for at_ms in self.ahead if at_ms < self.watermark_ms)
-            self.settled += reached
-            self.ahead.difference_update(reached)
+        self.spans.forget_before(self.watermark_ms)
+        if self.ahead:
+            reached = bisect_left(self.ahead, self.watermark_ms)
+            self.settled += self.ahead[:reached]
+            del self.ahead[:reached]
+        return True
 
     def decide(self, before_ms: int) -> None:
         """Lets go of every candle that opens before the instant, ms."""
         if before_ms <= self.decided_ms:
             return
         self.decided_ms = before_ms
-        gone = self.settled[: bisect_left(self.settled, before_ms)]
-        del self.settled[: len(gone)]
-        if before_ms > self.watermark_ms:
-            gone += [at_ms for at_ms in self.ahead if at_ms < before_ms]
-            self.ahead.difference_update(gone)
-        for at_ms in gone:
-            self.remembered[at_ms] = self.pending.pop(at_ms)
-        self._forget()
+        if self.settled and self.settled[0] < before_ms:
+            self._let_go(self.settled, before_ms)
+        if before_ms > self.watermark_ms and self.ahead and self.ahead[0] < before_ms:
+            self._let_go(self.ahead, before_ms)
 
-    def state(self) -> dict[str, Any]:
-        """All of it in maps, lists and numbers."""
-        return {
-            "spans": self.spans.to_list(),
-            "decided_ms": self.decided_ms,
-            "forgotten": [self.forgotten_ms, self.forgotten_version],
-            "late": self.late_count,
-            "pending": _listed(self.pending),
-            "remembered": _listed(self.remembered),
-            "watermark_ms": self.watermark_ms,
-        }
+    def _let_go(self, times: list[int], before_ms: int) -> None:
+        gone = bisect_left(times, before_ms)
+        if gone == 1:
+            self._memory.add(self.pending.pop(times.pop(0)))
+            return
+        self._memory.add_all([self.pending.pop(at_ms) for at_ms in times[:gone]])
+        del times[:gone]
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes over what :meth:`state` said."""
-        self.spans = Spans(state["spans"])
-        self.decided_ms, self.late_count, self.watermark_ms = state["decided_ms"], state["late"], state["watermark_ms"]
-        self.forgotten_ms, self.forgotten_version = state["forgotten"]
-        self.pending, self.remembered = _by_time(state["pending"]), _by_time(state["remembered"])
-        self.settled = sorted(at_ms for at_ms in self.pending if at_ms < self.watermark_ms)
-        self.ahead = set(self.pending).difference(self.settled)
+    def leave(self, from_ms: int) -> None:
+        """Takes no part in rows from the instant on, ms."""
+        self.begin_ms, self.end_ms, self.behind_ms = NEVER_MS, from_ms, None
+        settled_ms = self.spans.end_ms
+        self.spans = Spans() if settled_ms is None or settled_ms <= from_ms else Spans([(from_ms, settled_ms)])
+        self.settled = self.settled[: bisect_left(self.settled, from_ms)]
+        self.ahead = self.ahead[: bisect_left(self.ahead, from_ms)]
+        self.pending = {at_ms: self.pending[at_ms] for at_ms in [*self.settled, *self.ahead]}
 
+    def come_back(self, from_ms: int) -> None:
+        """Takes part again from the instant on, ms, which is not before the end of what it settled."""
+        self._absences = [*self._absences, [self.watermark_ms, from_ms]][-_ABSENCES:]
+        self.begin_ms = self.watermark_ms = from_ms
+        self.spans = Spans()
 
-def _listed(candles: Mapping[int, _Kept]) -> list[list[Any]]:
-    return [[version, *candle] for _, (version, candle) in sorted(candles.items())]
+    def state(self) -> list[Any]:
+        """All of it but the candles that wait: their pages are to be taken again."""
+        return [
+            self.spans.to_list(),
+            self.watermark_ms,
+            self.decided_ms,
+            None if self.begin_ms == NEVER_MS else self.begin_ms,
+            self.end_ms,
+            self.behind_ms,
+            self.late_count,
+            self.corrections,
+            self._absences,
+            self._memory.state(),
+        ]
 
+    def restore(self, state: Sequence[Any]) -> None:
+        """Takes over what :meth:`state` said.
 
-def _by_time(rows: Iterable[Sequence[Any]]) -> dict[int, _Kept]:
-    return {candle[0]: (version, Candle(*candle)) for version, *candle in rows}
+        Raises:
+            ValueError: It is no such state.
+        """
+        spans, self.watermark_ms, self.decided_ms, begin_ms, self.end_ms, self.behind_ms, *rest = state
+        self.spans, self.begin_ms = Spans(spans), NEVER_MS if begin_ms is None else begin_ms
+        self.late_count, self.corrections, self._absences, memory = rest
+        self._memory.restore(memory)

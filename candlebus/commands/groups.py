@@ -29,11 +29,22 @@ def add(
         str | None,
         typer.Option(help="First open time of a row, ISO 8601 (UTC) or ms. (default: the candle that is open now)"),
     ] = None,
+    min_sources: Annotated[
+        int | None, typer.Option(help="Least number of candles that make a row. (default: one of every series)")
+    ] = None,
+    stall: Annotated[
+        str,
+        typer.Option(
+            metavar="hold|detach:SECONDS",
+            help="When a series falls silent: wait for it, or go on without it after so long, until it is back.",
+        ),
+    ] = "hold",
 ) -> int:
     """Define a group; an aligner takes it up at once."""
-    from candlebus.commands.grouping import added
+    from candlebus.commands.grouping import added, detach_after_s
 
-    return added(name, series, timeframe, tolerance_ms, since)
+    options = {"tolerance_ms": tolerance_ms, "min_sources": min_sources, "detach_after_s": detach_after_s(stall)}
+    return added(name, series, timeframe, since, options)
 
 
 def list_all() -> int:

@@ -7,9 +7,11 @@ import msgspec
 
 from bus.connection import address
 from bus.errors import GroupError
-from bus.groups import GroupBook, GroupStatus
+from bus.group_status import GroupStatus
+from bus.groups import GroupBook
 from bus.instants import duration, iso
 from bus.settings import load
+from candlebus.commands.grouping import held_line
 from candlebus.commands.shared import bus_url, shared_bus
 from candlebus.output.tables import show, table_of
 from producers.look import ExchangeLook, exchanges_of, look_at
@@ -27,6 +29,9 @@ def shown(*, as_json: bool, check: bool) -> int:
         _write_json(url, looks, groups)
     else:
         _write_tables(url, looks, groups)
+    for status in groups:
+        if status.is_held:
+            sys.stderr.write(f"candlebus: group {held_line(status)}\n")
     deserted = [look.exchange for look in looks if look.is_deserted]
     for exchange in deserted:
         sys.stderr.write(
@@ -57,6 +62,7 @@ def _write_json(url: str, looks: list[ExchangeLook], groups: list[GroupStatus]) 
 
 def _group(status: GroupStatus) -> dict[str, Any]:
     told = msgspec.structs.asdict(status)
+    told["members"] = msgspec.to_builtins(status.members)
     group: dict[str, Any] = msgspec.to_builtins(status.group)
     del told["group"], group["type"], group["name"]
     return group | told
@@ -70,7 +76,7 @@ def _write_tables(url: str, looks: list[ExchangeLook], groups: list[GroupStatus]
         sys.stdout, table_of(f"bus at {url}", ["exchange", "workers", "queued turns", "open requests", "pause"], cells)
     )
     if groups:
-        columns = ["group", "timeframe", "series", "rows", "final before", "pending", "late", "aligner"]
+        columns = ["group", "timeframe", "series", "rows", "final before", "lag", "pending", "late", "aligner"]
         show(sys.stdout, table_of("", columns, [_group_cells(status) for status in groups]))
 
 
@@ -89,6 +95,7 @@ def _group_cells(status: GroupStatus) -> list[str]:
         group.timeframe,
         *map(str, counts),
         iso(status.decided_ms),
+        duration(max(status.lags_ms.values()) / 1000),
         *map(str, behind),
         status.owner or "-",
     ]

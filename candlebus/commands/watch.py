@@ -16,7 +16,7 @@ def watch(
     timeframe: Annotated[str, typer.Option("-t", "--timeframe", help="Length of a candle.")] = "30m",
     start: Annotated[str, typer.Option("--from", metavar="start|now|ID", help="Where in the stream to begin.")] = "now",
 ) -> int:
-    """Follow what is published, until Ctrl-C: a line a candle or row, jsonl in a pipe."""
+    """Follow what is published, until Ctrl-C: candles line by line, a group as a live table; jsonl in a pipe."""
     from candlebus.commands.watching import watched
 
     return watched(series, group, timeframe, start)

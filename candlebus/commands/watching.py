@@ -14,10 +14,10 @@ from bus.instants import iso
 from bus.messages import AlignedBatch, Candle, CandleBatch
 from bus.settings import load
 from candlebus.candle_bus import CandleBus, check_series
+from candlebus.commands.live import show_live
 from candlebus.commands.shared import bus_url, shared_bus
 from candlebus.output.lines import candle_lines, row_lines
 from candlebus.output.tables import number
-from producers.result import spread_bp
 
 _SILENT_S: Final = 10.0
 _B = TypeVar("_B", CandleBatch, AlignedBatch)
@@ -31,7 +31,12 @@ def watched(series: str | None, group: str | None, timeframe: str, start: str) -
     if start not in ("start", "now") and not _ENTRY_ID.fullmatch(start):
         raise SettingsError(f"--from {start[:80]!r} is neither start, now nor an entry id such as 1735689600000-0")
     try:
-        _write_all(_group_lines(group, start) if group is not None else _series_lines(series or "", timeframe, start))
+        if group is not None and sys.stdout.isatty():
+            show_live(_group_batches(group, start), group)
+        else:
+            _write_all(
+                _group_lines(group, start) if group is not None else _series_lines(series or "", timeframe, start)
+            )
     except KeyboardInterrupt:
         return 0
     raise BusError("the stream has ended")
@@ -54,10 +59,15 @@ def _series_lines(text: str, timeframe: str, start: str) -> Iterator[str]:
 def _group_lines(name: str, start: str) -> Iterator[str]:
     with shared_bus(load()) as redis:
         group = GroupBook(redis).get(name)
+    cure = f"candlebus fetch {' '.join(group.series)} -t {group.timeframe}"
+    for batch in _told_when_silent(_group_batches(name, start), cure):
+        yield from row_lines(AlignedRow.of(candles) for candles in rows_of(batch))
+
+
+def _group_batches(name: str, start: str) -> Iterator[AlignedBatch | None]:
+    """The batches of a group's rows as they come; None now and then while none do."""
     with CandleBus(_url([])) as bus:
-        cure = f"candlebus fetch {' '.join(group.series)} -t {group.timeframe}"
-        for batch in _told_when_silent(bus.subscribe_aligned(name, start=start, idle=True), cure):
-            yield from _row_lines(batch)
+        yield from bus.subscribe_aligned(name, start=start, idle=True)
 
 
 def _url(exchanges: list[str]) -> str:
@@ -87,16 +97,6 @@ def _candle_lines(name: str, batch: CandleBatch) -> Iterator[str]:
     return candle_lines([(name, candles)], batch.timeframe)
 
 
-def _row_lines(batch: AlignedBatch) -> Iterator[str]:
-    rows = [AlignedRow.of(candles) for candles in rows_of(batch)]
-    return map(_row_text, rows) if sys.stdout.isatty() else row_lines(rows)
-
-
 def _candle_text(name: str, timeframe: str, candle: Candle) -> str:
     values = " ".join(f"{letter} {number(value)}" for letter, value in zip("OHLCV", candle[1:], strict=True))
     return f"{iso(candle.open_time)}  {name} {timeframe}  {values}\n"
-
-
-def _row_text(row: AlignedRow) -> str:
-    closes = "  ".join(f"{name} {number(candle.close)}" for name, candle in row.candles.items())
-    return f"{iso(row.open_time)}  {closes}  spread {spread_bp(row):.2f} bp\n"

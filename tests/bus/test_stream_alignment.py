@@ -80,6 +80,19 @@ def test_the_greatest_version_holds_while_its_open_time_is_undecided() -> None:
     assert aligner.take_late() == []
 
 
+def test_a_newer_version_that_changes_a_candle_before_its_row_is_final_is_counted_as_a_correction() -> None:
+    aligner = two()
+    aligner.push("a", 1, 0, BAR, bars(0, close=1.0))
+    aligner.push("a", 2, 0, BAR, bars(0, close=1.0))
+    assert aligner.corrections("a") == 0
+    aligner.push("a", 3, 0, BAR, bars(0, close=1.5))
+    aligner.push("a", 2, 0, BAR, bars(0, close=9.0))
+    aligner.push("b", 1, 0, BAR, bars(0))
+    assert aligner.poll()[0].candles["a"].close == 1.5
+    aligner.push("a", 4, 0, BAR, bars(0, close=2.0))
+    assert (aligner.corrections("a"), aligner.corrections("b"), aligner.late_count("a")) == (1, 0, 1)
+
+
 def test_a_candle_that_comes_after_its_span_was_settled_still_counts_while_undecided() -> None:
     aligner = two()
     aligner.push("a", 1, 0, 3 * BAR, bars(0, 2))
@@ -100,7 +113,7 @@ def test_a_changed_candle_is_late_once_and_counted() -> None:
     aligner = decided()
     for _ in range(2):
         aligner.push("a", 6, 0, BAR, bars(0, close=9.0))
-    assert aligner.take_late() == [LateCandle("a", 6, candle(0, close=9.0))]
+    assert aligner.take_late() == [LateCandle("a", 6, "changed", candle(0, close=9.0))]
     assert aligner.take_late() == []
     assert (aligner.late_count("a"), aligner.late_count("b")) == (1, 0)
     assert aligner.poll() == []
@@ -115,7 +128,7 @@ def test_an_older_form_of_a_decided_candle_is_not_late() -> None:
 def test_a_candle_where_there_was_none_is_late_once_that_is_decided() -> None:
     aligner = decided()
     aligner.push("b", 1, BAR, 2 * BAR, bars(1))
-    assert aligner.take_late() == [LateCandle("b", 1, candle(BAR))]
+    assert aligner.take_late() == [LateCandle("b", 1, "added", candle(BAR))]
 
 
 def test_a_candle_of_a_slower_source_that_no_row_can_use_is_not_late() -> None:
@@ -132,9 +145,12 @@ def test_a_candle_of_a_slower_source_that_no_row_can_use_is_not_late() -> None:
 def test_of_forgotten_candles_only_newer_versions_are_late() -> None:
     aligner = decided(remember=1)
     aligner.push("a", 5, 0, 3 * BAR, bars(0, 1, 2, close=9.0))
-    assert aligner.take_late() == [LateCandle("a", 5, candle(2 * BAR, close=9.0))]
+    assert aligner.take_late() == [LateCandle("a", 5, "changed", candle(2 * BAR, close=9.0))]
     aligner.push("a", 6, 0, 2 * BAR, bars(0, 1))
-    assert [late.candle.open_time for late in aligner.take_late()] == [0, BAR]
+    assert [(late.candle.open_time, late.reason) for late in aligner.take_late()] == [
+        (0, "forgotten"),
+        (BAR, "forgotten"),
+    ]
 
 
 def test_a_source_that_is_silent_holds_the_rows_but_candles_without_a_partner_go() -> None:
@@ -173,7 +189,7 @@ def test_a_page_whose_span_is_none_is_refused_and_leaves_no_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [{}, {"sources": 5}, {**two().state(), "tolerance_ms": BAR}, {**two().state(), "late": [1]}]
+    "state", [{}, {"sources": 5}, {**two().state(), "timing": [BAR, BAR, 0, 9, None]}, {**two().state(), "late": [1]}]
 )
 def test_what_is_no_state_is_refused(state: dict[str, Any]) -> None:
     with pytest.raises(DecodeError, match="not the state of an aligner"):

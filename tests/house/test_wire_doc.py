@@ -155,6 +155,7 @@ def fields_of(kind: type, nothing: str = "nil") -> list[tuple[str, str]]:
         (messages.CandleBatch, "### `candles.v1`"),
         (messages.Gap, "A gap is an array of three"),
         (messages.AlignedBatch, "### `aligned.v1`"),
+        (messages.LateCandles, "### `late.v1`"),
         (messages.AlignedSource, "The columns of a source are a map"),
         (messages.ContractMap, "### `contracts.v1`"),
         (messages.Contract, "A contract is a map"),
@@ -184,6 +185,7 @@ def test_every_layout_is_on_the_page() -> None:
     ("literal", "before", "field"),
     [
         (messages.VolumeUnit, "### `candles.v1`", "volume_unit"),
+        (messages.LateReason, "### `late.v1`", "reason"),
         (get_type_hints(messages.ContractMap)["source"], "### `contracts.v1`", "source"),
     ],
 )
@@ -254,6 +256,7 @@ BOUNDS = {
     "attempts in a row without a page, after which a request fails": requests.MAX_STALLS,
     "entries of a candle stream at which publishers wait": keys.STREAM_HIGH_WATER,
     "entries of an aligned stream, about": keys.ALIGNED_MAX_ENTRIES,
+    "entries of a late stream, about": keys.LATE_MAX_ENTRIES,
     "dead letters of a stream, about": keys.DEAD_MAX_ENTRIES,
 }
 

@@ -1,69 +1,26 @@
 """The aligner on a real server: streaming equals batch, each row once, whoever dies or comes twice."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from redis import Redis
 
 from bus import keys
 from bus.alignment import align_candles
-from bus.codec import columns, encode, rows_of
 from bus.connection import connect
-from bus.errors import Fenced, GroupError
+from bus.errors import GroupError
+from bus.group_leases import GroupLeases
 from bus.groups import GroupBook
-from bus.messages import Candle, CandleBatch, Group
+from bus.messages import Group
 from bus.streams import follow_aligned
 from tests.helpers import MINUTE_MS
+from tests.workers.aligner_helpers import SERIES, Owner, align, candle, publish, written
 from workers.aligner.consumer import AlignerProcess
-from workers.aligner.group import GroupAligner
-
-SERIES = ["bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"]
 
 
 @pytest.fixture
 def group(redis: Redis) -> Group:
     return GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
-
-
-def publish(redis: Redis, exchange: str, minutes: list[int], since: int, until: int, version: int = 1) -> None:
-    """A batch of the exchange that settles minutes ``[since, until)``."""
-    stream = keys.candles(exchange, "1m", "BTC/USDT:USDT")
-    candles = [candle(exchange, minute, version) for minute in minutes]
-    batch = CandleBatch(
-        exchange=exchange,
-        symbol="BTC/USDT:USDT",
-        timeframe="1m",
-        request_id="r",
-        page=0,
-        version=version,
-        since=since * MINUTE_MS,
-        until=until * MINUTE_MS,
-        volume_unit="base",
-        n=len(candles),
-        **columns(candles),
-    )
-    redis.xadd(stream, {"s": redis.incr(keys.sequence(stream)), "b": encode(batch)})
-
-
-def candle(exchange: str, minute: int, version: int = 1) -> Candle:
-    price = float(minute + version + (exchange == "bingx"))
-    return Candle(minute * MINUTE_MS, price, price, price, price, 1.0)
-
-
-def align(redis: Redis, group: Group, fence: int = 0) -> None:
-    """Read and commit until nothing is left, as an owner does."""
-    aligner = GroupAligner(redis, group, fence or GroupBook(redis).hold(group.name, "me"))
-    while aligner.step():
-        pass
-
-
-def written(redis: Redis) -> list[dict[str, Candle]]:
-    batches: Iterator[object] = iter(follow_aligned(redis, "g", "start"))
-    rows: list[dict[str, Candle]] = []
-    for _ in range(redis.xlen(keys.aligned("g"))):
-        rows += rows_of(next(batches))  # type: ignore[arg-type]
-    return rows
 
 
 def test_rows_come_out_once_both_sources_are_settled(redis: Redis, group: Group) -> None:
@@ -109,17 +66,15 @@ def test_what_a_former_owner_had_read_and_not_committed_is_read_again(redis: Red
 
 
 def test_a_former_owner_changes_nothing(redis: Redis, group: Group) -> None:
-    book = GroupBook(redis)
-    former = GroupAligner(redis, group, book.hold("g", "former"))
+    former = Owner(redis, group, "former")
+    former.align()
     publish(redis, "bingx", [0, 1], 0, 2)
     publish(redis, "kucoinfutures", [0, 1], 0, 2)
-    book.give_up("g")
-    align(redis, group, book.hold("g", "new"))
+    former.leases.release(["g"])
+    Owner(redis, group, "new").align()
     before = redis.get(keys.group_state("g"))
     publish(redis, "bingx", [2], 2, 3)
-    former.step()  # nothing was left behind to read again
-    with pytest.raises(Fenced):
-        former.step()
+    assert former.step() == "lost"
     assert redis.get(keys.group_state("g")) == before
     assert len(written(redis)) == 2
 
@@ -169,14 +124,16 @@ def test_the_process_aligns_what_comes_and_lets_go_when_it_stops(redis: Redis, s
 
 
 def test_one_aligner_at_a_time_owns_a_group(redis: Redis, group: Group) -> None:
-    book = GroupBook(redis)
-    first = book.hold("g", "a")
+    a, b = GroupLeases(redis, "a"), GroupLeases(redis, "b")
+    first = a.take(["g"], 1)
     assert first
-    assert book.hold("g", "b") == 0
-    assert book.hold("g", "a") == first
+    assert b.take(["g"], 1) == {}
+    assert a.renew(["g"]) == a.take(["g"], 0) == first
     redis.hset(keys.group_lease("g"), "until", 1)
-    assert book.hold("g", "b") == first + 1
-    assert book.hold("g", "a") == 0
+    assert b.take(["g"], 1) == {"g": first["g"] + 1}
+    assert a.renew(["g"]) == {}
+    a.release(["g"])
+    assert b.renew(["g"]) == {"g": first["g"] + 1}
 
 
 def test_a_removed_group_leaves_nothing_behind(redis: Redis, group: Group) -> None:

@@ -1,119 +1,242 @@
-"""One alignment group: read what its streams hold, align it, commit rows, state and acknowledgements in one step."""
+"""One alignment group: takes the entries that its streams bring, says what to read next and what to commit."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from redis import Redis
 
 from bus import keys
 from bus.alignment import AlignedRow
-from bus.codec import candles_of, column, columns, decode, encode
-from bus.deadletters import set_aside
-from bus.errors import CandleBusError, Fenced
-from bus.groups import GroupBook, GroupState, streams_of
-from bus.messages import AlignedBatch, AlignedSource, CandleBatch, Group
-from bus.scripts import Argument, Script
+from bus.codec import candles_of, columns, decode, encode, rows_of
+from bus.errors import CandleBusError, EntriesLost
+from bus.group_state import GroupState, Restored, streams_of
+from bus.messages import AlignedBatch, CandleBatch, DeadLetter, Group, LateCandles, LateReason
+from bus.scripts import Argument
+from bus.stream_alignment import LateCandle
 from bus.streams import Entry
+from bus.timeframes import timeframe
+from workers.aligner.backlog import Backlog
+from workers.aligner.batches import aligned_batches
 
 _log = logging.getLogger(__name__)
 
-#: The consumer of every group: its owner, whoever that is, goes on with what the former owner had read.
-CONSUMER: Final = "aligner"
-_READ_COUNT: Final = 20
-_ROWS_AN_ENTRY: Final = 500
-#: A source with so many candles waiting is not read further until the others come nearer.
-_MOST_PENDING: Final = 50_000
+#: Entries of each series that one read brings at most.
+READ_COUNT: Final = 8
+#: A batch that begins so many candles after the slowest series is read again later instead of being kept.
+_AHEAD_CANDLES: Final = 1_024
+
+Fields = dict[bytes, bytes]
+_Dead = tuple[int, str, bytes]  # number of the stream, entry id, letter
+
+
+class Commit(NamedTuple):
+    """A call of the commit script."""
+
+    names: list[bytes]
+    args: list[Argument]
 
 
 class GroupAligner:
-    """Aligns one group for as long as its fence holds."""
+    """Aligns one group in memory, from one commit to the next. It asks no server anything.
 
-    def __init__(self, redis: Redis, group: Group, fence: int) -> None:
+    What was delivered and not acknowledged comes first: the candles that waited at the last commit, and what a former
+    owner may have died over. Until that is read no row is sought.
+    """
+
+    def __init__(self, group: Group, fence: int, last: Restored) -> None:
         """Take up the group where its last commit left it."""
-        self._redis = redis
         self.group = group
-        self._fence = fence
-        self._commit = Script(redis, "commit_rows")
-        self._streams = streams_of(group)
-        self._series = {stream: name for name, stream in self._streams.items()}
-        self._aligner, self._rows = GroupBook(redis).state(group)
-        self._unacknowledged = True
+        self.fence = fence
+        self._aligner, self._rows, self._commit = last.aligner, last.rows, last.commit
+        self._series = {stream: name for name, stream in streams_of(group).items()}
+        self._numbers = {stream: number for number, stream in enumerate(self._series, start=1)}
+        self._backlogs = {
+            name: Backlog(progress, group.start_ms) for name, progress in zip(group.series, last.progress, strict=True)
+        }
+        self._ahead_ms = _AHEAD_CANDLES * timeframe(group.timeframe).duration_ms
+        self._horizon_ms = self._restored_ms = last.horizon_ms
+        self._names = _names(group, list(self._series))
+        self._unread: dict[str, str] = dict.fromkeys(self._series, "0-0")  # of the pending lists
+        self._full: set[str] = set()
+        self._dead: list[_Dead] = []
+        self._late: list[LateCandle] = []
+        self._has_news = False
 
     @property
     def streams(self) -> list[str]:
         """The candle streams of the group."""
         return list(self._series)
 
-    def step(self) -> bool:
-        """Read and commit once; whether there was anything to read.
+    @property
+    def wants_more(self) -> bool:
+        """Whether there is something to read that no new entry announces."""
+        return bool(self._unread or self._full or any(one.has_due(self._reach_ms) for one in self._backlogs.values()))
 
-        What was delivered before and never committed comes first: a former owner may have died over it.
+    def reads(self) -> dict[str, str]:
+        """What to read through the consumer group: stream → ``>``, or the pending entry after which to go on."""
+        return dict(self._unread) if self._unread else dict.fromkeys(self._series, ">")
 
-        Raises:
-            Fenced: Another aligner owns the group now.
+    def rereads(self) -> list[tuple[str, str]]:
+        """Entries, as (stream, entry id), whose time has come; each is named once.
+
+        The horizon moves on here and nowhere else: whatever begins before it and was read is in memory at every commit,
+        so that a successor knows what its predecessor had taken.
         """
-        entries = self._read("0" if self._unacknowledged else ">")
-        if not entries:
-            had_leftovers, self._unacknowledged = self._unacknowledged, False
-            return had_leftovers
-        for stream, entry_id, raw in entries:
-            self._take(stream, entry_id, raw)
-        self._write(self._aligner.poll(), entries)
-        return True
+        if self._unread:
+            return []
+        self._horizon_ms = min(one.reach(self._reach_ms, READ_COUNT) for one in self._backlogs.values())
+        due = {stream: self._backlogs[name].due(self._horizon_ms) for stream, name in self._series.items()}
+        return [(stream, entry_id) for stream, ids in due.items() for entry_id in ids]
 
-    def _read(self, after: str) -> list[tuple[str, str, dict[bytes, bytes]]]:
-        near = (one for name, one in self._streams.items() if self._aligner.pending(name) < _MOST_PENDING)
-        wanted: Any = dict.fromkeys(near, after)
-        name = keys.align_consumer_group(self.group.name)
-        answer: Any = self._redis.xreadgroup(name, CONSUMER, wanted, count=_READ_COUNT) if wanted else None
-        lists = answer.items() if isinstance(answer, dict) else answer or []
-        return [
-            (stream.decode(), entry_id.decode(), fields or {})
-            for stream, found in lists
-            for entry_id, fields in (found[0] if isinstance(answer, dict) else found)
-        ]
+    @property
+    def _reach_ms(self) -> int:
+        """How far the horizon may move."""
+        return max(self._horizon_ms, self._aligner.settled_to_ms + self._ahead_ms)
 
-    def _take(self, stream: str, entry_id: str, fields: dict[bytes, bytes]) -> None:
-        """Give the aligner what an entry holds; an entry that is not ours is set aside."""
+    def take(self, found: dict[str, list[tuple[str, Fields]]]) -> None:
+        """Takes what :meth:`reads` brought: stream → entries."""
+        self._full = {stream for stream, entries in found.items() if len(entries) >= READ_COUNT}
+        for stream, entries in found.items():
+            for entry_id, fields in entries:
+                self._take(stream, entry_id, fields)
+        if self._unread:
+            self._unread = {stream: entries[-1][0] for stream, entries in found.items() if stream in self._full}
+            self._full = set() if self._unread else set(self._series)  # nothing new was read yet
+
+    def take_again(self, stream: str, entry_id: str, fields: Fields | None) -> None:
+        """Takes an entry that :meth:`rereads` named; None where the stream has lost it."""
+        if fields is None:
+            self._set_aside(stream, entry_id, b"", EntriesLost(f"entry {entry_id} was trimmed before its time came"))
+        else:
+            self._take(stream, entry_id, fields)
+
+    def _take(self, stream: str, entry_id: str, fields: Fields) -> None:
+        """Takes an entry; one that is no batch of ours is set aside."""
+        backlog = self._backlogs[self._series[stream]]
+        self._has_news = True
         try:
             batch = decode(Entry.of(stream, (entry_id.encode(), fields)).body, CandleBatch)
-            self._aligner.push(self._series[stream], batch.version, batch.since, batch.until, candles_of(batch))
+            backlog.read(entry_id, batch)
+            self._load_or_defer(stream, entry_id, batch)
         except CandleBusError as error:
-            set_aside(self._redis, stream, entry_id, fields.get(b"b", b""), str(error))
-            _log.warning("entry set aside", extra={"stream": stream, "entry_id": entry_id, "cause": str(error)})
-        for late in self._aligner.take_late():
-            _log.warning("late candle", extra={"series": late.source, "open_time": late.candle.open_time})
+            backlog.read(entry_id, None)
+            self._set_aside(stream, entry_id, fields.get(b"b", b""), error)
 
-    def _write(self, rows: Sequence[AlignedRow], entries: Sequence[tuple[str, str, dict[bytes, bytes]]]) -> None:
-        name = self.group.name
+    def _load_or_defer(self, stream: str, entry_id: str, batch: CandleBatch) -> None:
+        name = self._series[stream]
+        backlog = self._backlogs[name]
+        if batch.since >= self._horizon_ms and self._aligner.members.has(name):
+            backlog.defer(entry_id, batch)
+            self._aligner.members.heard(batch.version)
+            return
+        page = (batch.version, batch.since, batch.until, candles_of(batch))
+        is_replay = batch.since < self._restored_ms and backlog.was_read(entry_id)
+        self._aligner.push(name, *page, is_replay=is_replay)
+        backlog.loaded(entry_id, batch)
+        self._late += self._aligner.take_late()
+
+    def _set_aside(self, stream: str, entry_id: str, body: bytes, error: CandleBusError) -> None:
+        letter = DeadLetter(stream=stream, entry_id=entry_id, reason=str(error)[:500], body=body)
+        self._has_news = True
+        self._dead.append((self._numbers[stream], entry_id, encode(letter)))
+        _log.warning("entry set aside", extra={"stream": stream, "entry_id": entry_id, "cause": str(error)})
+
+    def commit(self) -> Commit | None:
+        """What to commit; None while there is nothing, or while what was pending is not read."""
+        if self._unread or not self._has_news:
+            return None
+        self._has_news = False
+        rows = self._final_rows()
         self._rows += len(rows)
-        chunks = [rows[start : start + _ROWS_AN_ENTRY] for start in range(0, len(rows), _ROWS_AN_ENTRY)]
-        outputs: list[Argument] = []
-        for chunk in chunks:
-            outputs += [chunk[-1].open_time, encode(aligned_batch(self.group, chunk))]
-        names = [keys.group_lease(name), keys.group_state(name), keys.aligned(name), keys.sequence(keys.aligned(name))]
-        state = msgspec.msgpack.encode(GroupState(aligner=self._aligner.state(), rows=self._rows))
-        head: list[Argument] = [self._fence, keys.align_consumer_group(name), state, keys.ALIGNED_MAX_ENTRIES]
-        args = [*head, len(chunks), *outputs, *(entry_id for _, entry_id, _ in entries)]
-        outcome, detail = self._commit([*names, *(stream for stream, _, _ in entries)], args)
-        if outcome != b"ok":
-            raise Fenced(f"group {name} has passed to another aligner (fence {int(detail)}, ours {self._fence})")
+        batches = [part for at_ms, one in aligned_batches(self.group, rows) for part in (at_ms, encode(one))]
+        lists = counted(batches, 2) + counted(self._late_messages(), 1) + counted(self._begun_pieces(), 1)
+        acknowledged, letters = self._acknowledged(), list[Argument]()
+        for number, entry_id, letter in self._dead:
+            acknowledged += [number, entry_id]
+            letters += [number, letter]
+        self._dead = []
+        return Commit(self._names, [*self._head(), *lists, *counted(acknowledged, 2), *counted(letters, 2)])
+
+    def committed(self) -> None:
+        """The commit was accepted."""
+        self._commit += 1
+
+    def _final_rows(self) -> list[AlignedRow]:
+        """The rows that are final, once everybody who is to be left out or is back has been."""
+        rows, members = self._aligner.poll(), self._aligner.members
+        if self.group.detach_after_s is None:
+            return rows
+        for name in members.returned():
+            members.attach(name)
+            _log.info("series back", extra={"group": self.group.name, "series": name})
+        while (stalled := members.stalled(self.group.detach_after_s * 1_000)) and not self._may_have_more(stalled):
+            members.detach(stalled)
+            _log.warning("series left out", extra={"group": self.group.name, "series": stalled})
+            rows += self._aligner.poll()
+        return rows + self._aligner.poll()
+
+    def _begun_pieces(self) -> list[Argument]:
+        return [msgspec.json.encode(piece) for piece in self._aligner.members.take_begun()]
+
+    def _may_have_more(self, name: str) -> bool:
+        """Whether its stream may hold entries that were not read."""
+        is_full = any(self._series[stream] == name for stream in self._full)
+        return is_full or self._backlogs[name].has_due(self._reach_ms)
+
+    def _acknowledged(self) -> list[Argument]:
+        done: list[Argument] = []
+        for stream, name in self._series.items():
+            for entry_id in self._backlogs[name].done(partial(self._aligner.is_decided, name)):
+                done += [self._numbers[stream], entry_id]
+        return done
+
+    def doubt_ms(self) -> int | None:
+        """The earliest open time of a candle, ms, of which only the aligned stream can tell whether it is late."""
+        return min((one.candle.open_time for one in self._late if one.reason == "forgotten"), default=None)
+
+    def settle_doubt(self, written: Iterable[AlignedBatch]) -> None:
+        """Drops the candles that stand as they are in the rows of these batches: they came again, not late."""
+        used = {used for batch in written for row in rows_of(batch) for used in row.items()}
+        self._aligner.take_back(one for one in self._late if (one.source, one.candle) in used)
+        self._late = [one for one in self._late if (one.source, one.candle) not in used]
+
+    def _late_messages(self) -> list[Argument]:
+        """The late candles, a message for each series, version and reason."""
+        late, self._late = self._late, []
+        messages: list[Argument] = []
+        for about, each in groupby(sorted(late), key=_about):
+            candles = [one.candle for one in each]
+            source, version, reason = about
+            of: dict[str, Any] = {"source": source, "version": version, "reason": reason, "n": len(candles)}
+            of |= {"group": self.group.name, "timeframe": self.group.timeframe} | columns(candles)
+            messages.append(encode(LateCandles(**of)))
+            _log.warning("late candles", extra={"group": self.group.name, "series": source, "count": len(candles)})
+        return messages
+
+    def _head(self) -> list[Argument]:
+        progress = [self._backlogs[name].progress(self._aligner.pending(name)) for name in self.group.series]
+        about: dict[str, Any] = {"rows": self._rows, "progress": progress, "horizon_ms": self._horizon_ms}
+        state = msgspec.msgpack.encode(GroupState(aligner=self._aligner.state(), **about))
+        consumers = keys.align_consumer_group(self.group.name)
+        bounds = [keys.ALIGNED_MAX_ENTRIES, keys.LATE_MAX_ENTRIES, keys.DEAD_MAX_ENTRIES]
+        return [self.fence, self._commit, consumers, state, len(self._series), *bounds]
 
 
-def aligned_batch(group: Group, rows: Sequence[AlignedRow]) -> AlignedBatch:
-    """Rows of a group as one message.
+def counted(members: Sequence[Argument], width: int) -> list[Argument]:
+    """A list for the commit script: how many members of that width it has, then their parts."""
+    return [len(members) // width, *members]
 
-    Args:
-        rows: At least one, earliest first.
-    """
-    sources = {name: AlignedSource(**columns([row.candles[name] for row in rows])) for name in group.series}
-    return AlignedBatch(
-        group=group.name,
-        timeframe=group.timeframe,
-        sources=sources,
-        n=len(rows),
-        t=column("q", [row.open_time for row in rows]),
-        spread=column("q", [row.spread_ms for row in rows]),
-    )
+
+def _names(group: Group, streams: Sequence[str]) -> list[bytes]:
+    """The keys of the commit script."""
+    aligned, late = keys.aligned(group.name), keys.late(group.name)
+    own = [keys.group_lease(group.name), keys.group_state(group.name), aligned, keys.sequence(aligned)]
+    own += [late, keys.sequence(late), keys.group_members(group.name)]
+    return [name.encode() for name in (*own, *streams, *map(keys.dead, streams))]
+
+
+def _about(late: LateCandle) -> tuple[str, int, LateReason]:
+    return late.source, late.version, late.reason

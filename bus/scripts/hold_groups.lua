@@ -1,0 +1,22 @@
+-- Keep the alignment groups that are ours, and take free ones, at most so many.
+-- KEYS: set of groups, then a lease for each name. ARGV: owner, lease ms, most to take, then the names.
+-- The fence rises whenever the owner changes, so that a former owner's commits are refused.
+-- Returns for each name the fence, or 0 where the group is somebody else's, is gone, or was one too many.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local room = tonumber(ARGV[3])
+local fences = {}
+for i = 2, #KEYS do
+  local held = redis.call('HMGET', KEYS[i], 'owner', 'until', 'fence')
+  local mine = held[1] == ARGV[1] and tonumber(held[2]) > 0
+  local fence = 0
+  if mine then
+    fence = tonumber(held[3])
+  elseif room > 0 and tonumber(held[2] or '0') <= now and redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
+    fence = redis.call('HINCRBY', KEYS[i], 'fence', 1)
+    room = room - 1
+  end
+  if fence > 0 then redis.call('HSET', KEYS[i], 'owner', ARGV[1], 'until', now + ARGV[2]) end
+  fences[i - 1] = fence
+end
+return fences

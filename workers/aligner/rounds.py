@@ -1,0 +1,157 @@
+"""One round of several groups: read, align, commit, each step in one trip to the server for all of them."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import redis as redis_library
+from redis import Redis
+from redis.client import Pipeline
+
+from bus import keys
+from bus.codec import decode
+from bus.errors import CandleBusError
+from bus.messages import AlignedBatch
+from bus.scripts import Script
+from bus.streams import Entry
+from workers.aligner.group import READ_COUNT, Commit, Fields, GroupAligner
+
+_log = logging.getLogger(__name__)
+
+#: The consumer of every group: its owner, whoever that is, goes on with what the former owner had read.
+CONSUMER: Final = "aligner"
+#: Aligned entries that are looked up to tell redelivered candles from late ones.
+_LOOK_UP: Final = 1_000
+
+Outcome = Literal["committed", "idle", "lost", "stale", "removed", "refused"]
+
+
+class Round(NamedTuple):
+    """What became of the groups of a round.
+
+    Attributes:
+        outcomes: One for each group: ``lost`` to another aligner; ``stale``: the server does not have our last commit,
+            take the group up anew; ``removed``: there is no such group any more; ``refused``: the server or the group
+            found an error, and what is in memory of it is worth nothing.
+        read_ids: Stream → the newest entry that was read of it.
+    """
+
+    outcomes: list[Outcome]
+    read_ids: dict[str, str]
+
+
+class Rounds:
+    """Reads and commits for groups that one process holds."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._commit = Script(redis, "commit_rows")
+        self._commit.load()
+
+    def run(self, groups: Sequence[GroupAligner]) -> Round:
+        """Read once for each group, and commit what it makes of that.
+
+        Raises:
+            ConnectionError, TimeoutError: redis-py's own: the server went away; what it holds of the round is unknown.
+        """
+        outcomes: dict[int, Outcome] = {}
+        read_ids = self._read(groups, outcomes)
+        self._commit_all([group for group in groups if id(group) not in outcomes], outcomes)
+        return Round([outcomes[id(group)] for group in groups], read_ids)
+
+    def _read(self, groups: Sequence[GroupAligner], outcomes: dict[int, Outcome]) -> dict[str, str]:
+        rereads = [group.rereads() for group in groups]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for group, again in zip(groups, rereads, strict=True):
+                _queue_reads(pipeline, group, again)
+            answers = iter(pipeline.execute(raise_on_error=False))
+        read_ids: dict[str, str] = {}
+        for group, again in zip(groups, rereads, strict=True):
+            new, old = next(answers), [next(answers) for _ in again]
+            try:
+                _give(group, _entries(new), read_ids)
+                _give_again(group, again, old)
+            except (CandleBusError, redis_library.ResponseError) as error:
+                outcomes[id(group)] = _failed(group, error)
+        return read_ids
+
+    def _commit_all(self, groups: Sequence[GroupAligner], outcomes: dict[int, Outcome]) -> None:
+        commits: list[tuple[GroupAligner, Commit]] = []
+        for group in groups:
+            try:
+                self._settle_doubt(group)
+                commit = group.commit()
+            except (CandleBusError, redis_library.ResponseError) as error:
+                outcomes[id(group)] = _failed(group, error)
+                continue
+            outcomes[id(group)] = "idle"
+            commits += [(group, commit)] if commit is not None else []
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for _, commit in commits:
+                self._commit.queue(pipeline, *commit)
+            answers = pipeline.execute(raise_on_error=False)
+        outcomes |= {id(one): _outcome(one, answer) for (one, _), answer in zip(commits, answers, strict=True)}
+
+    def _settle_doubt(self, group: GroupAligner) -> None:
+        """Looks up in the rows that were written what the group itself has forgotten."""
+        from_ms = group.doubt_ms()
+        if from_ms is None:
+            return
+        stream = keys.aligned(group.group.name)
+        found: Any = self._redis.xrange(stream, f"{max(0, from_ms - group.group.tolerance_ms)}-0", count=_LOOK_UP)
+        group.settle_doubt([decode(Entry.of(stream, raw).body, AlignedBatch) for raw in found])
+
+
+def _queue_reads(pipeline: Pipeline, group: GroupAligner, again: Sequence[tuple[str, str]]) -> None:
+    wanted: Any = group.reads()
+    pipeline.xreadgroup(keys.align_consumer_group(group.group.name), CONSUMER, wanted, count=READ_COUNT)
+    for stream, entry_id in again:
+        pipeline.xrange(stream, entry_id, entry_id)
+
+
+def _give(group: GroupAligner, found: dict[str, list[tuple[str, Fields]]], read_ids: dict[str, str]) -> None:
+    group.take(found)
+    read_ids |= {stream: entries[-1][0] for stream, entries in found.items() if entries}
+
+
+def _give_again(group: GroupAligner, again: Sequence[tuple[str, str]], answers: Sequence[Any]) -> None:
+    for (stream, entry_id), found in zip(again, answers, strict=True):
+        _raise_error(found)
+        group.take_again(stream, entry_id, found[0][1] if found else None)
+
+
+def _entries(answer: Any) -> dict[str, list[tuple[str, Fields]]]:
+    """What a consumer group's read brought: stream → entries; a trimmed one has no fields."""
+    _raise_error(answer)
+    if isinstance(answer, dict):
+        answer = [(stream, found[0] if found else []) for stream, found in answer.items()]
+    return {
+        stream.decode(): [(entry_id.decode(), fields or {}) for entry_id, fields in entries]
+        for stream, entries in answer or []
+    }
+
+
+def _outcome(group: GroupAligner, answer: Any) -> Outcome:
+    if isinstance(answer, redis_library.RedisError):
+        return _failed(group, answer)
+    said, detail = answer
+    if said == b"ok":
+        group.committed()
+        return "committed"
+    _log.warning("commit refused", extra={"group": group.group.name, "cause": said.decode(), "number": int(detail)})
+    return "lost" if said == b"fenced" else "stale"
+
+
+def _failed(group: GroupAligner, error: Exception) -> Outcome:
+    """What an error of one group means for it; it means nothing for the others."""
+    if isinstance(error, redis_library.exceptions.NoScriptError):
+        return "stale"  # the server was started anew
+    if "NOGROUP" in str(error):
+        return "removed"
+    _log.error("group failed", extra={"group": group.group.name, "cause": str(error)})
+    return "refused"
+
+
+def _raise_error(answer: Any) -> None:
+    if isinstance(answer, redis_library.RedisError):
+        raise answer
