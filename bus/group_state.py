@@ -9,7 +9,8 @@ from redis import Redis
 from bus import keys
 from bus.alignment import effective_tolerance_ms
 from bus.errors import DecodeError
-from bus.messages import Group, Series
+from bus.messages import Group
+from bus.series import Series
 from bus.stream_alignment import StreamAligner
 from bus.timeframes import timeframe
 

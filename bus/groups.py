@@ -10,7 +10,8 @@ from bus.codec import decode, encode
 from bus.errors import GroupError
 from bus.group_state import streams_of
 from bus.group_status import GroupStatus, status_of
-from bus.messages import Group, Series, check_group_name
+from bus.messages import Group
+from bus.series import Series, check_group_name
 from bus.timeframes import timeframe as timeframe_of
 
 _MOST_SERIES: Final = 64

@@ -1,13 +1,10 @@
 """The messages that cross the bus: frozen, versioned, in ms UTC and float64."""
 
-import re
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from bus.errors import RequestError, SeriesError, SpanError
-from bus.instants import iso
-from bus.timeframes import timeframe
+from bus.series import Series
 
 LateReason = Literal["changed", "added", "forgotten"]
 VolumeUnit = Literal["base", "contracts", "unknown"]
@@ -16,13 +13,7 @@ GapReason = Literal["no_trades", "before_listing", "beyond_history", "unavailabl
 #: Gaps that are no loss: nothing traded, or nothing was listed yet.
 HARMLESS_GAPS: Final = frozenset({"no_trades", "before_listing"})
 
-MAX_LIMIT: Final = 10_000_000
 MAX_CANDLES_PER_BATCH: Final = 5_000
-MAX_NAME_LENGTH: Final = 64
-_EXCHANGE = re.compile(r"[a-z0-9_]{1,32}")
-# Letters of every script: Binance lists perpetuals of coins with Chinese names; "$" stands in names of ccxt's.
-_SYMBOL = re.compile(r"[\w.$+-]{1,32}/[\w.$+-]{1,16}(:[\w.$+-]{1,32})?")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Candle(NamedTuple):
@@ -47,104 +38,6 @@ class Gap(NamedTuple):
     from_ms: int
     to_ms: int
     reason: GapReason
-
-
-class Series(msgspec.Struct, frozen=True, order=True):
-    """One contract on one exchange, written ``EXCHANGE:SYMBOL``.
-
-    Attributes:
-        exchange: Name of the exchange, such as ``bingx``.
-        symbol: ccxt's unified symbol of the perpetual, such as ``BTC/USDT:USDT``.
-    """
-
-    exchange: str
-    symbol: str
-
-    def __str__(self) -> str:
-        return f"{self.exchange}:{self.symbol}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Series":
-        """The series that ``text`` names, split at its first colon.
-
-        Raises:
-            SeriesError: The text is no perpetual's; the message says what to write instead.
-        """
-        exchange, colon, symbol = text.partition(":")
-        if not colon or not _EXCHANGE.fullmatch(exchange) or not _SYMBOL.fullmatch(symbol):
-            raise SeriesError(
-                f"{text[:80]!r} is not a series; write EXCHANGE:BASE/QUOTE:SETTLE, such as bingx:BTC/USDT:USDT"
-            )
-        if ":" not in symbol:
-            quote = symbol.partition("/")[2]
-            raise SeriesError(f"{text} is spot; the perpetual is {text}:{quote}")
-        return cls(exchange, symbol)
-
-
-class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who asks for which candles: the keyword arguments of the wire function ``candlebus.fetch_candles``.
-
-    Attributes:
-        request_id: Chosen by the caller, ``[A-Za-z0-9_-]{1,64}``.
-        since: First instant, ms, inclusive, rounded up to the grid; excludes ``limit``.
-        until: First instant after the span, ms, exclusive, rounded up to the grid; the last closed candle
-            bounds it by the exchange's time.
-        limit: How many timeframe slots to count back from ``until``; excludes ``since``.
-    """
-
-    request_id: str
-    exchange: str
-    symbol: str
-    timeframe: str
-    since: int | None = None
-    until: int | None = None
-    limit: int | None = None
-
-    @property
-    def series(self) -> Series:
-        """The series asked for."""
-        return Series(self.exchange, self.symbol)
-
-    def check(self) -> None:
-        """Refuse what no worker could answer.
-
-        Raises:
-            RequestError: Its subclass names the argument that is wrong, with its value.
-        """
-        if not _NAME.fullmatch(self.request_id):
-            raise RequestError(f"request id {self.request_id[:80]!r} is not of [A-Za-z0-9_-]{{1,64}}")
-        Series.parse(str(self.series))
-        timeframe(self.timeframe)
-        check_span(self.since, self.until, self.limit)
-
-
-def check_span(since_ms: int | None, until_ms: int | None, limit: int | None) -> None:
-    """Refuse spans that are empty, unbounded or ambiguous.
-
-    Raises:
-        SpanError: The message holds the values.
-    """
-    if (since_ms is None) == (limit is None):
-        raise SpanError(
-            "say how much: either a limit or a since" if limit is None else "limit and since exclude each other"
-        )
-    if limit is not None and not 0 < limit <= MAX_LIMIT:
-        raise SpanError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
-    for name, instant_ms in (("since", since_ms), ("until", until_ms)):
-        if instant_ms is not None and not 0 <= instant_ms < 2**53:
-            raise SpanError(f"{name} {instant_ms} is no time in ms since 1970")
-    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
-        raise SpanError(f"since {iso(since_ms)} is not before until {iso(until_ms)}")
-
-
-def check_group_name(name: str) -> None:
-    """Refuse names that would not be one part of a key.
-
-    Raises:
-        SeriesError: The name is not of ``[A-Za-z0-9_-]{1,64}``.
-    """
-    if not _NAME.fullmatch(name):
-        raise SeriesError(f"group name {name[:80]!r} is not of [A-Za-z0-9_-]{{1,64}}")
 
 
 class CandleBatch(msgspec.Struct, frozen=True, kw_only=True, tag="candles.v1", tag_field="type"):

@@ -13,7 +13,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from bus import keys
-from bus.messages import FetchRequest
+from bus.fetch_request import FetchRequest
 
 #: Wire names: looked up by workers, never imported.
 FETCH_CANDLES: Final = "candlebus.fetch_candles"

@@ -7,7 +7,7 @@ from redis import Redis
 
 from bus import keys
 from bus.errors import CandleBusError, Fenced, RequestConflict, from_record, to_record
-from bus.messages import FetchRequest
+from bus.fetch_request import FetchRequest
 from bus.scripts import Argument, Script
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -9,7 +9,8 @@ from redis import Redis
 from bus import keys
 from bus.codec import M, decode, encode
 from bus.errors import DecodeError, EntriesLost, Fenced
-from bus.messages import AlignedBatch, CandleBatch, FetchRequest
+from bus.fetch_request import FetchRequest
+from bus.messages import AlignedBatch, CandleBatch
 from bus.requests import LEASE_MS, Claim
 from bus.scripts import Argument, Script
 from bus.timeframes import timeframe

@@ -13,7 +13,8 @@ from bus.cache import Cache
 from bus.clock import RedisClock
 from bus.connection import readable_errors
 from bus.errors import BusUnavailable, CandleBusError, FetchFailed, PartialResult, RequestError
-from bus.messages import ClockOffset, ContractMap, Series
+from bus.messages import ClockOffset, ContractMap
+from bus.series import Series
 from bus.settings import Pace, load
 from bus.timeframes import timeframe as timeframe_of
 from candlebus.candle_bus import CandleBus, check_series

@@ -11,8 +11,9 @@ from redis import Redis
 
 from bus import keys
 from bus.connection import check_server, connect, readable_errors
-from bus.messages import AlignedBatch, CandleBatch, Series
+from bus.messages import AlignedBatch, CandleBatch
 from bus.requests import RequestStatus
+from bus.series import Series
 from bus.settings import Pace, load
 from bus.streams import follow as follow_stream
 from bus.streams import follow_aligned

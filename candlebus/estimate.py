@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from bus.messages import Series
+from bus.series import Series
 from bus.settings import Pace
 from bus.timeframes import SETTLE_MS, Timeframe
 from workers.exchanges import registry

@@ -14,9 +14,11 @@ from bus import keys
 from bus.cache import Cache
 from bus.clock import RedisClock
 from bus.errors import BusError
-from bus.messages import ClockOffset, FetchRequest, Series, check_span
+from bus.fetch_request import FetchRequest, check_span
+from bus.messages import ClockOffset
 from bus.queue import enqueue_turn, queue_of
 from bus.requests import RequestBook, RequestStatus, arguments
+from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
 from producers.collect import Collector
 

@@ -7,8 +7,8 @@ from typing import Final
 from redis import Redis
 
 from bus.errors import BusError, BusUnavailable, CandleBusError, EntriesLost
-from bus.messages import Series
 from bus.requests import RequestStatus
+from bus.series import Series
 from producers.client import Pending, Producer, follow, workers_of
 from producers.result import FetchResult
 

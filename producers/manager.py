@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from bus.alignment import align_timestamps
 from bus.errors import CandleBusError, PartialResult, RequestError
-from bus.messages import check_span
+from bus.fetch_request import check_span
 from producers.summary import exchange_summary
 from producers.venues import Unified, Venues
 from producers.vst import VST_CONFIG, vst_report

@@ -10,7 +10,8 @@ from redis import Redis
 from bus import keys
 from bus.cache import Cache
 from bus.clock import Clock, RedisClock
-from bus.messages import ClockOffset, Series
+from bus.messages import ClockOffset
+from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
 from producers.client import Pending, Producer
 

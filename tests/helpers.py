@@ -1,7 +1,8 @@
 """What several tests build: candles, batches, requests."""
 
 from bus.codec import columns
-from bus.messages import Candle, CandleBatch, FetchRequest, Gap
+from bus.fetch_request import FetchRequest
+from bus.messages import Candle, CandleBatch, Gap
 
 MINUTE_MS = 60_000
 

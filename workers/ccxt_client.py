@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from bus.errors import RequestError
-from bus.messages import Candle, Contract, ContractMap, Series
+from bus.messages import Candle, Contract, ContractMap
+from bus.series import Series
 from bus.settings import Settings, load
 from bus.timeframes import TIMEFRAMES
 from workers import client_markets, client_native

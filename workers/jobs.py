@@ -8,7 +8,7 @@ import msgspec
 from redis import Redis
 
 from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError
-from bus.messages import FetchRequest
+from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
 from bus.requests import Claim, RequestBook
 from workers.desk import Desk

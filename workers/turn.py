@@ -9,8 +9,9 @@ from redis import Redis
 
 from bus.codec import columns
 from bus.errors import Fenced, SpanError
+from bus.fetch_request import FetchRequest
 from bus.instants import iso
-from bus.messages import CandleBatch, Contract, FetchRequest
+from bus.messages import CandleBatch, Contract
 from bus.queue import queue_of
 from bus.requests import Claim, RequestBook, RequestStatus
 from bus.streams import Publisher

@@ -8,7 +8,8 @@ import msgspec
 
 from bus.errors import UnknownSymbol
 from bus.instants import iso
-from bus.messages import Contract, Series
+from bus.messages import Contract
+from bus.series import Series
 from bus.settings import Settings, load
 from bus.unlisted import unlisted
 from candlebus.commands.shared import bus_url, shared_bus

@@ -11,8 +11,9 @@ import msgspec
 from bus.clock import SystemClock
 from bus.connection import address
 from bus.errors import CandleBusError, PartialResult, RequestError, SettingsError
+from bus.fetch_request import check_span
 from bus.instants import duration
-from bus.messages import Series, check_span
+from bus.series import Series
 from bus.settings import PACES, Pace, load
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import CandleBus, check_series

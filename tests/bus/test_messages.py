@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from bus.errors import RequestError, SeriesError, SpanError
-from bus.messages import FetchRequest, Series
+from bus.fetch_request import FetchRequest
+from bus.series import Series
 from tests.helpers import request
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from bus.messages import FetchRequest, Series
+from bus.fetch_request import FetchRequest
 from bus.requests import RequestStatus, State
+from bus.series import Series
 from bus.timeframes import TIMEFRAMES
 from candlebus import progress as progress_module
 from candlebus.estimate import estimates, slots_of, total_seconds

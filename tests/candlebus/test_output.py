@@ -12,8 +12,9 @@ import pytest
 
 from bus.alignment import AlignedRow
 from bus.errors import SettingsError, SpanError
+from bus.fetch_request import FetchRequest
 from bus.instants import duration, iso
-from bus.messages import Candle, FetchRequest, Gap
+from bus.messages import Candle, Gap
 from bus.requests import RequestStatus
 from candlebus.commands.options import instant_ms
 from candlebus.output import lines, parquet

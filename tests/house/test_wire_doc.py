@@ -14,7 +14,7 @@ import rq.defaults
 from redis import Redis
 from rq import Queue
 
-from bus import cache, codec, keys, messages, queue, requests, timeframes
+from bus import cache, codec, fetch_request, keys, messages, queue, requests, series, timeframes
 from bus.codec import candles_of, columns, decode, encode
 from bus.errors import SpanError
 from bus.messages import Candle, CandleBatch, Gap
@@ -169,7 +169,7 @@ def test_fields_and_types_of_a_message_are_those_of_the_code(kind: type, before:
 
 def test_the_arguments_of_a_request_are_those_of_the_code() -> None:
     rows = table_after("### `candlebus.fetch_candles`")
-    assert [(name_of(row), row["type"]) for row in rows] == fields_of(messages.FetchRequest, nothing="null")
+    assert [(name_of(row), row["type"]) for row in rows] == fields_of(fetch_request.FetchRequest, nothing="null")
 
 
 def test_the_functions_and_their_names_are_those_of_the_code() -> None:
@@ -206,16 +206,16 @@ def test_states_of_a_request_are_those_of_the_code() -> None:
 
 def test_patterns_and_timeframes_are_those_of_the_code() -> None:
     meanings = {name_of(row): row["meaning"] for row in table_after("### `candlebus.fetch_candles`")}
-    assert f"`{messages._NAME.pattern}`" in meanings["request_id"]
-    assert f"`{messages._EXCHANGE.pattern}`" in meanings["exchange"]
-    assert f"`{messages._SYMBOL.pattern}`" in meanings["symbol"]
+    assert f"`{series.NAME.pattern}`" in meanings["request_id"]
+    assert f"`{series._EXCHANGE.pattern}`" in meanings["exchange"]
+    assert f"`{series._SYMBOL.pattern}`" in meanings["symbol"]
     assert re.findall(r"`(\w+)`", meanings["timeframe"]) == list(timeframes.TIMEFRAMES)
-    assert numbers_in(meanings["limit"]) == [1, messages.MAX_LIMIT]
+    assert numbers_in(meanings["limit"]) == [1, fetch_request.MAX_LIMIT]
     for name in ("since", "until"):
         assert "from 0, below 2^53" in meanings[name]
-    messages.check_span(2**53 - 2, 2**53 - 1, None)
+    fetch_request.check_span(2**53 - 2, 2**53 - 1, None)
     with pytest.raises(SpanError):
-        messages.check_span(0, 2**53, None)
+        fetch_request.check_span(0, 2**53, None)
 
 
 def test_fields_of_the_record_are_those_of_the_code() -> None:
@@ -246,7 +246,7 @@ def test_the_record_holds_no_field_that_the_page_does_not_name(redis: Redis) -> 
 
 
 BOUNDS = {
-    "`limit` of a request": messages.MAX_LIMIT,
+    "`limit` of a request": fetch_request.MAX_LIMIT,
     "candles in a batch": messages.MAX_CANDLES_PER_BATCH,
     "bytes of a message": codec.MAX_MESSAGE_BYTES,
     "bytes of a job's `data`, inflated": queue.MAX_JOB_BYTES,

@@ -12,8 +12,9 @@ from bus import keys
 from bus.codec import encode
 from bus.connection import connect
 from bus.errors import BusError, BusUnavailable, FetchFailed, PartialResult, RequestConflict, UnknownSymbol
-from bus.messages import Gap, Series
+from bus.messages import Gap
 from bus.requests import Claim, RequestBook
+from bus.series import Series
 from bus.streams import Publisher
 from producers import fetch as fetching
 from producers.client import Producer

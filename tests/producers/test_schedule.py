@@ -5,8 +5,10 @@ from redis import Redis
 from bus import keys
 from bus.codec import encode
 from bus.errors import ExchangeUnavailable
-from bus.messages import ClockOffset, FetchRequest, Series
+from bus.fetch_request import FetchRequest
+from bus.messages import ClockOffset
 from bus.requests import Claim, RequestBook
+from bus.series import Series
 from bus.timeframes import SETTLE_MS
 from producers.schedule import JITTER_MS, RETRY_MS, Scheduler
 

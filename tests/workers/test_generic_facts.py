@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bus.errors import CandleBusError, UnknownExchange, UnsupportedTimeframe
-from bus.messages import Series
+from bus.series import Series
 from bus.settings import Settings
 from bus.timeframes import TIMEFRAMES
 from tests.workers.exchange_fakes import BTC

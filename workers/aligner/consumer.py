@@ -18,7 +18,7 @@ from bus.errors import DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import restored
 from bus.groups import GroupBook
-from bus.messages import Series
+from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Outcome, Rounds

@@ -10,7 +10,8 @@ import ccxt
 import msgspec
 
 from bus.errors import ExchangeError, MalformedPage, SeriesError
-from bus.messages import Candle, Contract, Series
+from bus.messages import Candle, Contract
+from bus.series import Series
 from bus.timeframes import Timeframe
 from workers.exchanges.base import Page, Ticker
 from workers.exchanges.generic_errors import UNREADABLE, ours

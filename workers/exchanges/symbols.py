@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bus.errors import SeriesError
-from bus.messages import Series
+from bus.series import Series
 
 
 def perpetual(exchange: str, base: str, quote: str, settle: str, aliases: Mapping[str, str]) -> str | None:

@@ -1,0 +1,68 @@
+"""What a fetch request may ask for."""
+
+from typing import Final
+
+import msgspec
+
+from bus.errors import RequestError, SpanError
+from bus.instants import iso
+from bus.series import NAME, Series
+from bus.timeframes import timeframe
+
+MAX_LIMIT: Final = 10_000_000
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who asks for which candles: the keyword arguments of the wire function ``candlebus.fetch_candles``.
+
+    Attributes:
+        request_id: Chosen by the caller, ``[A-Za-z0-9_-]{1,64}``.
+        since: First instant, ms, inclusive, rounded up to the grid; excludes ``limit``.
+        until: First instant after the span, ms, exclusive, rounded up to the grid; the last closed candle
+            bounds it by the exchange's time.
+        limit: How many timeframe slots to count back from ``until``; excludes ``since``.
+    """
+
+    request_id: str
+    exchange: str
+    symbol: str
+    timeframe: str
+    since: int | None = None
+    until: int | None = None
+    limit: int | None = None
+
+    @property
+    def series(self) -> Series:
+        """The series asked for."""
+        return Series(self.exchange, self.symbol)
+
+    def check(self) -> None:
+        """Refuse what no worker could answer.
+
+        Raises:
+            RequestError: Its subclass names the argument that is wrong, with its value.
+        """
+        if not NAME.fullmatch(self.request_id):
+            raise RequestError(f"request id {self.request_id[:80]!r} is not of [A-Za-z0-9_-]{{1,64}}")
+        Series.parse(str(self.series))
+        timeframe(self.timeframe)
+        check_span(self.since, self.until, self.limit)
+
+
+def check_span(since_ms: int | None, until_ms: int | None, limit: int | None) -> None:
+    """Refuse spans that are empty, unbounded or ambiguous.
+
+    Raises:
+        SpanError: The message holds the values.
+    """
+    if (since_ms is None) == (limit is None):
+        raise SpanError(
+            "say how much: either a limit or a since" if limit is None else "limit and since exclude each other"
+        )
+    if limit is not None and not 0 < limit <= MAX_LIMIT:
+        raise SpanError(f"limit {limit} is not between 1 and {MAX_LIMIT}")
+    for name, instant_ms in (("since", since_ms), ("until", until_ms)):
+        if instant_ms is not None and not 0 <= instant_ms < 2**53:
+            raise SpanError(f"{name} {instant_ms} is no time in ms since 1970")
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise SpanError(f"since {iso(since_ms)} is not before until {iso(until_ms)}")
