@@ -42,10 +42,10 @@ WALK: Final = [
         _RULE,
     ),
     Mutant(
-        "a part is not bounded by the row after it",
+        "the walk stays within a part that is solved",
         "bus/closest_first.py",
-        "self._limits = self._accepted[-1] if inner else self._ends",
-        "self._limits = self._ends",
+        "self._emit(self._accepted.pop())\n        self._enter_part()",
+        "self._emit(self._accepted.pop())",
         _RULE,
     ),
     Mutant(
@@ -149,9 +149,9 @@ ARRAYS: Final = [
     ),
     Mutant(
         "the candles of a bar are a row however far apart",
-        "bus/column_rows.py",
-        "        return _close_enough(times, found, tolerance_ms)\n    spacing_ms",
-        "        return found\n    spacing_ms",
+        "bus/column_bars.py",
+        "taken if bars.width_ms <= tolerance_ms else",
+        "taken if taken else",
         _BARS,
     ),
     Mutant(
@@ -164,7 +164,7 @@ ARRAYS: Final = [
     Mutant(
         "partners of one candle are not compared with one another",
         "bus/column_rows.py",
-        "return _close_enough(times, ordered, tolerance_ms)",
+        "return close_enough(times, ordered, tolerance_ms)",
         "return ordered",
         _SPACED,
     ),

@@ -21,7 +21,7 @@ from tests.mutants.stream_mutants import STREAM
 ALL: Final = [*WALK, *STREAM, *LISTS, *ARRAYS]
 _COPIED: Final = ("bus", "producers", "workers", "candlebus", "tests", "pyproject.toml")
 #: A test that takes longer, s, hangs for the fault in it: that is noticed too.
-_LIMIT_S: Final = 300
+_LIMIT_S: Final = 120
 _SAYS: Final = {0: "SURVIVED", 1: "killed"}
 
 
