@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from bus import column_times
 from bus.alignment_input import Given
-from bus.column_islands import Indices, Instants
-from bus.column_rows import is_rising, matched
-from bus.column_rows import smallest_spacing_ms as smallest_of
+from bus.column_rows import matched
+from bus.column_times import Indices, Instants, is_rising
 from bus.list_columns import in_order
 
 #: Where at most one row in so many is left out, it is quicker to copy what lies between.
@@ -51,7 +51,7 @@ def _unpacked(given: Given) -> Instants:
 
 def smallest_spacing_ms(columns: Sequence[Column]) -> int | None:
     """The smallest distance of two candles of one series, ms; None where no series has two."""
-    return smallest_of([each.times for each in columns])
+    return column_times.smallest_spacing_ms([each.times for each in columns])
 
 
 def matched_rows(columns: Sequence[Column], tolerance_ms: int, timeframe_ms: int | None) -> list[list[Any]]:

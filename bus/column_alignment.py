@@ -22,7 +22,8 @@ class AlignedColumns(NamedTuple):
         open_time: Earliest open time of each row, ms UTC, strictly rising.
         spread_ms: Latest minus earliest open time of each row.
         indices: Series → the place of its candle in the arrays as given.
-        columns: Series → field → values. An array of which every value stands in a row is the given one, not a copy.
+        columns: Series → field → values. An array of which every value stands in a row is the given one, not a copy;
+            the others share one piece of memory, which lives as long as any of them.
     """
 
     open_time: "Instants"
@@ -61,8 +62,9 @@ def align_columns(
             is no int or of no series.
     """
     with needs("numpy"):
-        from bus.column_input import side
-        from bus.column_rows import envelope, matched, smallest_spacing_ms
+        from bus.column_input import picked, side
+        from bus.column_rows import matched
+        from bus.column_times import envelope, smallest_spacing_ms
 
     tolerance_ms = checked_tolerance_ms(tolerance_ms)
     offsets = checked_offsets_ms(ts_offset_ms, series)
@@ -74,6 +76,6 @@ def align_columns(
         warn_if_wide(smallest_spacing_ms(times), tolerance_ms)
     taken = dict(zip(sides, matched(times, tolerance_ms, timeframe_ms), strict=True))
     indices = {name: each.places(taken[name]) for name, each in sides.items()}
-    columns = {name: each.picked(indices[name]) for name, each in sides.items()}
+    columns = picked(sides, indices)
     instants = [each.instants(taken[name], columns[name]) for name, each in sides.items()]
     return AlignedColumns(*envelope(instants), indices, columns)

@@ -9,15 +9,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bus.column_islands import Indices, Instants
+from bus.column_times import Indices, Instants, close_enough
 
 #: A table of bars has at most so many places for each candle; sparser series are left to others.
 _PLACES_A_CANDLE: Final = 4
-_BLOCK: Final = 16_384
+_BLOCK: Final = 8_192
 
 
 def by_bar(times: Sequence[Instants], tolerance_ms: int, step_ms: int) -> list[Indices] | None:
-    """The only candidates for rows: the candles of those bars that hold one of every series.
+    """The rows, each of the candles of a bar that holds one of every series.
 
     Args:
         times: Open times of each series, ms, strictly rising.
@@ -36,7 +36,8 @@ def by_bar(times: Sequence[Instants], tolerance_ms: int, step_ms: int) -> list[I
     for each in times:
         if not bars.take(each) or bars.width_ms + tolerance_ms >= step_ms:
             return None
-    return [bars.common_to_all(each) for each in times]
+    taken = [bars.common_to_all(each) for each in times]
+    return taken if bars.width_ms <= tolerance_ms else close_enough(times, taken, tolerance_ms)
 
 
 def _origin_ms(times: Sequence[Instants], step_ms: int) -> int:
@@ -58,6 +59,7 @@ class _Bars:
         self._common = np.ones(places, np.bool_)
         self._present = np.empty(places, np.bool_)
         self._earliest_ms, self._latest_ms = step_ms, 0
+        self._buffers = np.empty((3, _BLOCK), np.int64)  # Fresh memory for each block would cost more than the sums.
 
     @property
     def width_ms(self) -> int:
@@ -68,9 +70,9 @@ class _Bars:
         self._present[:] = False
         before = -1
         for start in range(0, len(times), _BLOCK):
-            since_ms = times[start : start + _BLOCK] - self._origin_ms
-            bar = since_ms // self._step_ms
-            since_ms -= bar * self._step_ms
+            since_ms, bar = self._bars(times[start : start + _BLOCK])
+            start_ms = np.multiply(bar, self._step_ms, out=self._buffers[2, : len(bar)])
+            np.subtract(since_ms, start_ms, out=since_ms)
             self._earliest_ms = min(self._earliest_ms, int(since_ms.min()))
             self._latest_ms = max(self._latest_ms, int(since_ms.max()))
             if self.width_ms and (bar[0] == before or not (bar[1:] > bar[:-1]).all()):
@@ -84,6 +86,13 @@ class _Bars:
         """Which candles of a series lie in a bar in which every series has one."""
         is_common: npt.NDArray[np.bool_] = np.empty(len(times), np.bool_)
         for start in range(0, len(times), _BLOCK):
-            since_ms = times[start : start + _BLOCK] - self._origin_ms
-            is_common[start : start + _BLOCK] = self._common[since_ms // self._step_ms]
+            _, bar = self._bars(times[start : start + _BLOCK])
+            is_common[start : start + _BLOCK] = self._common[bar]
         return np.flatnonzero(is_common)
+
+    def _bars(self, times: Instants) -> tuple[Instants, Instants]:
+        """How long after the first bar's start candles open, ms, and the bar of each; until the next call."""
+        since_ms, bar = self._buffers[:2, : len(times)]
+        np.subtract(times, self._origin_ms, out=since_ms)
+        np.floor_divide(since_ms, self._step_ms, out=bar)
+        return since_ms, bar

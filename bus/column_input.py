@@ -6,8 +6,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bus.column_islands import Indices, Instants
-from bus.column_rows import is_rising
+from bus.column_times import Indices, Instants, is_rising
 from bus.errors import RequestError
 
 Array = npt.NDArray[Any]
@@ -35,15 +34,38 @@ class Side(NamedTuple):
         """The places in the columns of these of the open times."""
         return indices if self.order is None else self.order[indices]
 
-    def picked(self, places: Indices) -> dict[str, Array]:
-        """The columns at those places; themselves where that is all of them in order."""
-        if self.order is None and len(places) == len(self.times):
-            return self.columns
-        return {field: values.take(places) for field, values in self.columns.items()}
+    def is_whole(self, places: Indices) -> bool:
+        """Whether those places are all of them, in order."""
+        return self.order is None and len(places) == len(self.times)
 
     def instants(self, indices: Indices, picked: dict[str, Array]) -> Instants:
         """These of the open times, ms, which ``picked`` columns may hold already."""
         return self.times.take(indices) if self.field is None else picked[self.field]
+
+
+def picked(sides: Mapping[str, Side], places: Mapping[str, Indices]) -> dict[str, dict[str, Array]]:
+    """The columns of each series at its places; themselves where those are all of them in order.
+
+    They stand in one piece of memory, which for large ones the system hands out in large pages: several times quicker
+    than memory for each column.
+    """
+    parted = [side for name, side in sides.items() if not side.is_whole(places[name])]
+    count = max(map(len, places.values()), default=0)
+    room = np.empty((sum(len(side.columns) for side in parted), count), np.int64)
+    rooms = iter(room)
+
+    def take(values: Array, at: Indices) -> Array:
+        mine = next(rooms)
+        if values.dtype.hasobject or values.dtype.itemsize != room.itemsize:
+            return values.take(at)
+        return values.take(at, out=mine.view(values.dtype), mode="clip")
+
+    return {
+        name: side.columns
+        if side.is_whole(places[name])
+        else {field: take(values, places[name]) for field, values in side.columns.items()}
+        for name, side in sides.items()
+    }
 
 
 def side(series: Any, name: str, offset_ms: int) -> Side:

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bus.closest_first import Row, closest_first
-
-Instants = npt.NDArray[np.int64]
-Indices = npt.NDArray[np.intp]
+from bus.column_times import Indices, Instants
 
 
 class _Islands(NamedTuple):

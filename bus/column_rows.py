@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bus.closest_first import closest_first
 from bus.column_bars import by_bar
-from bus.column_islands import Indices, Instants, by_island, transposed
+from bus.column_islands import by_island, transposed
+from bus.column_times import Indices, Instants, close_enough, smallest_spacing_ms
 from bus.timeframes import TIMEFRAMES
 
 #: Instants beyond it, ms, are left to Python's ints, so that sums and differences of those below cannot overflow.
@@ -42,44 +42,18 @@ def matched(times: Sequence[Instants], tolerance_ms: int, step_ms: int | None = 
         return transposed(closest_first([each.tolist() for each in times], tolerance_ms), len(times))
     tolerance_ms = min(tolerance_ms, last_ms - first_ms)
     if step_ms is not None and (found := by_bar(times, tolerance_ms, step_ms)) is not None:
-        return _close_enough(times, found, tolerance_ms)
+        return found
     spacing_ms = smallest_spacing_ms(times) or last_ms - first_ms + 1
     if 2 * tolerance_ms < spacing_ms:
         return _disjoint(times, tolerance_ms, spacing_ms)
     return by_island(times, tolerance_ms, _disjoint(times, 0, spacing_ms))
 
 
-def smallest_spacing_ms(times: Sequence[Instants]) -> int | None:
-    """The smallest distance of two neighbours in one series, ms; None where no series has two."""
-    return min((int((each[1:] - each[:-1]).min()) for each in times if len(each) > 1), default=None)
-
-
-def envelope(instants: Sequence[Instants]) -> tuple[Instants, Instants]:
-    """The earliest open time of each row, ms, and how far its latest one lies after it, ms.
-
-    Args:
-        instants: For each series the open times of its candles in the rows, ms.
-    """
-    if not instants:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    earliest, latest = instants[0].copy(), instants[0].copy()
-    for each in instants[1:]:
-        np.minimum(earliest, each, out=earliest)
-        np.maximum(latest, each, out=latest)
-    latest -= earliest
-    return earliest, latest
-
-
-def is_rising(values: npt.NDArray[np.signedinteger]) -> bool:
-    """Whether every value is greater than the one before."""
-    return bool((values[1:] > values[:-1]).all())
-
-
 def _disjoint(times: Sequence[Instants], tolerance_ms: int, spacing_ms: int) -> list[Indices]:
     """The rows where twice the tolerance is below the smallest spacing."""
     for step_ms in _likely_steps_ms(times, spacing_ms):
         if (found := by_bar(times, tolerance_ms, step_ms)) is not None:
-            return _close_enough(times, found, tolerance_ms)
+            return found
     return _by_search(times, tolerance_ms)
 
 
@@ -104,9 +78,4 @@ def _by_search(times: Sequence[Instants], tolerance_ms: int) -> list[Indices]:
         near &= at < len(each)
         taken = [indices[near] for indices in (*taken, at)]
     ordered = taken[1 : shortest + 1] + taken[:1] + taken[shortest + 1 :]
-    return _close_enough(times, ordered, tolerance_ms)
-
-
-def _close_enough(times: Sequence[Instants], taken: list[Indices], tolerance_ms: int) -> list[Indices]:
-    fits = envelope([each[indices] for each, indices in zip(times, taken, strict=True)])[1] <= tolerance_ms
-    return taken if fits.all() else [indices[fits] for indices in taken]
+    return close_enough(times, ordered, tolerance_ms)

@@ -2,6 +2,7 @@
 
 from hypothesis import settings
 
-from tests.bus.thoroughness import FULL
+from tests.bus.thoroughness import FIRST, FULL
 
 settings.register_profile(FULL)
+settings.register_profile(FIRST)

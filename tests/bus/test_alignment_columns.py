@@ -1,5 +1,6 @@
 """Alignment of numpy columns: the rows of the lists, whatever way they are found, and the shapes that go in and out."""
 
+import itertools
 import random
 import sys
 import warnings
@@ -27,12 +28,15 @@ steps = st.none() | st.integers(1, 50)
 
 
 def bars(chance: random.Random, step: int, jitter: int) -> Times:
-    """Series of one candle a bar, with gaps, each so far after the start of its bar at most."""
+    """Series of one candle a bar, sometimes two, with gaps, each so far after the start of its bar at most."""
     origin, length, missing = chance.choice([-(10**12), 0, 1_700_000_000_000]), chance.randint(1, 40), chance.random()
-    return [
-        [origin + k * step + chance.randint(0, jitter) for k in range(length) if chance.random() >= missing / 3]
-        for _ in range(chance.randint(1, 5))
-    ]
+    doubled = chance.choice([0.0, 0.0, 0.1])
+    times = []
+    for _ in range(chance.randint(1, 5)):
+        kept = [k for k in range(length) if chance.random() >= missing / 3]
+        kept += [k for k in kept if chance.random() < doubled]
+        times.append(sorted({origin + k * step + chance.randint(0, jitter) for k in kept}))
+    return times
 
 
 def arrays(times: Times) -> list[Any]:
@@ -55,6 +59,22 @@ def test_dense_series_have_the_rows_of_the_lists(times: Times, tolerance: int, s
     assert found(times, tolerance, step) == closest_first(times, tolerance)
 
 
+@st.composite
+def spaced(draw: st.DrawFn) -> tuple[Times, int]:
+    """Series whose candles are further apart than once or twice the tolerance, unevenly, and the tolerance."""
+    tolerance = draw(st.integers(1, 6))
+    gaps = st.lists(st.integers(draw(st.sampled_from([1, 2])) * tolerance + 1, 6 * tolerance), max_size=8)
+    width = draw(st.integers(2, 4))
+    return [list(itertools.accumulate(draw(gaps), initial=draw(st.integers(0, 20)))) for _ in range(width)], tolerance
+
+
+@cases(full=5_000)
+@given(spaced())
+def test_spaced_series_have_the_rows_of_the_lists(case: tuple[Times, int]) -> None:
+    times, tolerance = case
+    assert found(times, tolerance, None) == closest_first(times, tolerance)
+
+
 @pytest.mark.parametrize("jitter", [0, 4, 9, 19])
 @pytest.mark.parametrize("tells", [True, False])
 def test_bars_have_the_rows_of_the_lists(jitter: int, tells: bool, small_blocks: None) -> None:
@@ -65,6 +85,13 @@ def test_bars_have_the_rows_of_the_lists(jitter: int, tells: bool, small_blocks:
         assert found(times, tolerance, 20 if tells else None) == closest_first(times, tolerance)
 
     check()
+
+
+def test_two_candles_of_a_bar_are_seen_where_blocks_meet(small_blocks: None) -> None:
+    one = [k * MINUTE for k in range(7)] + [6 * MINUTE + 1, 7 * MINUTE]
+    other = [k * MINUTE + 1 for k in range(8)]
+    for times in ([one, other], [other, one]):
+        assert found(times, 29_999, MINUTE) == closest_first(times, 29_999)
 
 
 @pytest.mark.parametrize("jitter", [0, 2_000, 25_000])

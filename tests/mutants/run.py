@@ -1,0 +1,79 @@
+"""Runs the test of every mutant against it and prints which were noticed: ``python tests/mutants/run.py``.
+
+Exits with 1 where a mutant survives or no longer fits the source. Works on a copy; the source stays as it is.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.mutants.mutant import ROOT, Mutant
+from tests.mutants.mutants import ARRAYS, LISTS, WALK
+from tests.mutants.stream_mutants import STREAM
+
+ALL: Final = [*WALK, *STREAM, *LISTS, *ARRAYS]
+_COPIED: Final = ("bus", "producers", "workers", "candlebus", "tests", "pyproject.toml")
+#: A test that takes longer, s, hangs for the fault in it: that is noticed too.
+_LIMIT_S: Final = 120
+_SAYS: Final = {0: "SURVIVED", 1: "killed"}
+
+
+def main() -> int:
+    """Runs them all; the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        _copy(copy)
+        if _pytest(copy, sorted({mutant.test_id for mutant in ALL})) != 0:
+            sys.stdout.write("the tests fail without any mutant\n")
+            return 1
+        verdicts = [_verdict(copy, mutant) for mutant in ALL]
+    killed = verdicts.count("killed")
+    sys.stdout.write(f"{killed} of {len(ALL)} killed\n")
+    return 0 if killed == len(ALL) else 1
+
+
+def _copy(folder: Path) -> None:
+    for name in _COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+
+
+def _verdict(copy: Path, mutant: Mutant) -> str:
+    file = copy / mutant.file
+    source, begun_at = file.read_text(), time.monotonic()
+    try:
+        file.write_text(mutant.applied(source))
+        code = _pytest(copy, [mutant.test_id])
+        verdict = _SAYS.get(code, f"BROKEN, pytest ends with {code}")
+    except ValueError as error:
+        verdict = f"BROKEN, {error}"
+    finally:
+        file.write_text(source)
+    seconds, test = time.monotonic() - begun_at, mutant.test.rpartition("::")[2]
+    sys.stdout.write(f"{verdict:<10}{seconds:>4.0f} s  {mutant.fault:<68}{test}\n")
+    sys.stdout.flush()
+    return verdict
+
+
+def _pytest(copy: Path, tests: Sequence[str]) -> int:
+    """The exit code of those tests in the copy: 0 where they pass, 1 where one fails or hangs."""
+    options = ("-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=first")
+    command = [sys.executable, "-B", "-m", "pytest", *options, *tests]
+    try:
+        done = subprocess.run(command, cwd=copy, capture_output=True, check=False, timeout=_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return 1
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
