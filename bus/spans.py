@@ -56,8 +56,9 @@ class Spans:
 
     def forget_before(self, instant_ms: int) -> None:
         """Drops the spans that end before the instant, ms, whose watermark nobody will ask for again."""
-        gone = bisect_left(self._until, instant_ms)
-        del self._since[:gone], self._until[:gone]
+        if self._until and self._until[0] < instant_ms:
+            gone = bisect_left(self._until, instant_ms)
+            del self._since[:gone], self._until[:gone]
 
     def to_list(self) -> list[list[int]]:
         """The merged spans as ``[since_ms, until_ms]``, ascending; the constructor takes them back."""

@@ -137,7 +137,7 @@ class Source:
         if self.ahead:
             reached = bisect_left(self.ahead, self.watermark_ms)
             self.settled += self.ahead[:reached]
-            del self.ahead[:reached]
+            self.ahead = self.ahead[reached:]
         return True
 
     def decide(self, before_ms: int) -> None:
