@@ -16,7 +16,7 @@ from tests.bus.alignment_oracle import partial_oracle
 from tests.bus.test_stream_alignment_properties import TIMEFRAME, Page, Reader, Story, chances, seeds, story, thorough
 
 BAR = 60_000
-even_stories = seeds.map(partial(story, even=True))
+even_stories = seeds.map(partial(story, even=True, whole_bars=False))
 
 
 def candle(open_time: int, close: float = 1.0) -> Candle:
