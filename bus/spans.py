@@ -49,6 +49,9 @@ class Spans:
         at = bisect_right(self._since, start_ms) - 1
         return max(start_ms, self._until[at]) if at >= 0 else start_ms
 
+    def __bool__(self) -> bool:
+        return bool(self._since)
+
     @property
     def end_ms(self) -> int | None:
         """End of the last span, ms, exclusive; None where there is none."""

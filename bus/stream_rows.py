@@ -25,6 +25,8 @@ def complete_rows(sides: _Sides, tolerance_ms: int, until_ms: int | None) -> lis
         if not run:
             return rows
         rows += _exact_rows(sides, run)
+        if not any(source.settled or source.watermark_ms != sources[0].watermark_ms for source in sources):
+            return rows  # all wait at one instant for their next candles
     return rows + _walked_rows(sides, tolerance_ms, until_ms)
 
 
@@ -51,7 +53,8 @@ def _exact_rows(sides: _Sides, times: list[int]) -> list[AlignedRow]:
     """The rows of the next candles of every source, which open at the same times; they are decided."""
     columns = [[source.pending[at_ms][1] for at_ms in times] for source in sides.values()]
     for source in sides.values():
-        source.decide(times[-1] + 1)
+        known = source.settled
+        source.decide(known[len(times)] if len(known) > len(times) else source.watermark_ms)
     rows = zip(times, zip(*columns, strict=True), strict=True)
     return [AlignedRow(at_ms, 0, dict(zip(sides, candles, strict=True))) for at_ms, candles in rows]
 
