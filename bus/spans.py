@@ -49,6 +49,9 @@ class Spans:
         at = bisect_right(self._since, start_ms) - 1
         return max(start_ms, self._until[at]) if at >= 0 else start_ms
 
+    def __bool__(self) -> bool:
+        return bool(self._since)
+
     @property
     def end_ms(self) -> int | None:
         """End of the last span, ms, exclusive; None where there is none."""
@@ -56,8 +59,9 @@ class Spans:
 
     def forget_before(self, instant_ms: int) -> None:
         """Drops the spans that end before the instant, ms, whose watermark nobody will ask for again."""
-        gone = bisect_left(self._until, instant_ms)
-        del self._since[:gone], self._until[:gone]
+        if self._until and self._until[0] < instant_ms:
+            gone = bisect_left(self._until, instant_ms)
+            del self._since[:gone], self._until[:gone]
 
     def to_list(self) -> list[list[int]]:
         """The merged spans as ``[since_ms, until_ms]``, ascending; the constructor takes them back."""

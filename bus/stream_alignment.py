@@ -113,8 +113,8 @@ class StreamAligner:
         known.extend(since_ms, until_ms)
         if since_ms < self._start_ms:
             candles = [candle for candle in candles if candle[0] >= self._start_ms]
-        late = known.take(version, candles, is_replay=is_replay)
-        self._late += (LateCandle(source, version, reason, candle) for candle, reason in late)
+        for candle, reason in known.take(version, candles, is_replay=is_replay):
+            self._late.append(LateCandle(source, version, reason, candle))
         self.members.heard(version)
         if known.rise():
             self.members.has_risen(known, version)

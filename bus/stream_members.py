@@ -54,8 +54,11 @@ class Members:
     def has_risen(self, source: Source, version: int) -> None:
         """A page of that version raised the watermark of a source: it may have caught up, or others now be behind."""
         self._raise_front(source.watermark_ms, version)
-        passed = next((at for front_ms, at in self._steps if front_ms > source.watermark_ms), None)
-        source.behind_ms = None if passed is None else max(passed, version)
+        if source.watermark_ms >= self._steps[-1][0]:
+            source.behind_ms = None
+        else:
+            passed = next(at for front_ms, at in self._steps if front_ms > source.watermark_ms)
+            source.behind_ms = max(passed, version)
 
     def _raise_front(self, front_ms: int, version: int) -> None:
         """Somebody is further than all others were, since a page of that version."""

@@ -21,27 +21,40 @@ def complete_rows(sides: _Sides, tolerance_ms: int, until_ms: int | None) -> lis
     """
     rows: list[AlignedRow] = []
     sources = list(sides.values())
-    while until_ms is None:  # What pages bring in step is decided without a walk.
-        heads = [source.settled[0] if source.settled else source.watermark_ms for source in sources]
-        if min(heads) < max(heads) - tolerance_ms:
-            break
-        length = min([len(source.settled) for source in sources])
-        if not length:
-            for source, head_ms in zip(sources, heads, strict=True):
-                source.decide(head_ms)
+    while until_ms is None and (run := _run_in_step(sources, tolerance_ms)) is not None:
+        if not run:
             return rows
-        run = sources[0].settled[:length]
-        if any(source.settled[:length] != run for source in sources):
-            break
         rows += _exact_rows(sides, run)
+        if not any(source.settled or source.watermark_ms != sources[0].watermark_ms for source in sources):
+            return rows  # all wait at one instant for their next candles
     return rows + _walked_rows(sides, tolerance_ms, until_ms)
+
+
+def _run_in_step(sources: Sequence[Source], tolerance_ms: int) -> list[int] | None:
+    """The open times of the next rows, ms, as far as the candles of all sources open alike.
+
+    Returns:
+        None where it takes a walk to decide; empty where nothing more is final, which is then decided.
+    """
+    heads = [source.settled[0] if source.settled else source.watermark_ms for source in sources]
+    if min(heads) < max(heads) - tolerance_ms:
+        return None
+    length = min([len(source.settled) for source in sources])
+    run = sources[0].settled[:length]
+    if any(source.settled[:length] != run for source in sources):
+        return None
+    if not run:
+        for source, head_ms in zip(sources, heads, strict=True):
+            source.decide(head_ms)
+    return run
 
 
 def _exact_rows(sides: _Sides, times: list[int]) -> list[AlignedRow]:
     """The rows of the next candles of every source, which open at the same times; they are decided."""
     columns = [[source.pending[at_ms][1] for at_ms in times] for source in sides.values()]
     for source in sides.values():
-        source.decide(times[-1] + 1)
+        known = source.settled
+        source.decide(known[len(times)] if len(known) > len(times) else source.watermark_ms)
     rows = zip(times, zip(*columns, strict=True), strict=True)
     return [AlignedRow(at_ms, 0, dict(zip(sides, candles, strict=True))) for at_ms, candles in rows]
 

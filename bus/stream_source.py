@@ -20,7 +20,7 @@ class Source:
     """What is known of one source.
 
     Attributes:
-        spans: What its pages settle.
+        spans: What its pages settle beyond a hole: none begins at or before the watermark.
         watermark_ms: Every candle that opens before it is here; exclusive.
         decided_ms: Every candle that opens before it stands in a row that is out, or can stand in none; exclusive.
         begin_ms: First open time from which it takes part in rows; :data:`NEVER_MS` while it is left out.
@@ -36,6 +36,7 @@ class Source:
     __slots__ = (
         "_absences",
         "_memory",
+        "_reach_ms",
         "ahead",
         "begin_ms",
         "behind_ms",
@@ -51,7 +52,7 @@ class Source:
 
     def __init__(self, start_ms: int, remember: int) -> None:
         self.spans = Spans()
-        self.watermark_ms = self.decided_ms = self.begin_ms = self.end_ms = start_ms
+        self.watermark_ms = self.decided_ms = self.begin_ms = self.end_ms = self._reach_ms = start_ms
         self.behind_ms: int | None = None
         self.late_count = self.corrections = 0
         self.pending: dict[int, Kept] = {}
@@ -123,21 +124,23 @@ class Source:
         """
         if self.begin_ms == NEVER_MS:  # what it settles matters only for when it comes back
             self.spans = Spans([(since_ms, max(until_ms, self.spans.end_ms or until_ms))])
-        elif until_ms > self.watermark_ms or until_ms < since_ms:
-            self.spans.add(since_ms if since_ms > until_ms else max(since_ms, self.watermark_ms), until_ms)
+        elif since_ms > self.watermark_ms or since_ms > until_ms:
+            self.spans.add(since_ms, until_ms)
+        elif until_ms > self._reach_ms:
+            self._reach_ms = until_ms
 
     def rise(self) -> bool:
         """Moves the watermark to the end of the unbroken union; whether that is further on."""
-        before_ms = self.watermark_ms
-        if self.begin_ms != NEVER_MS:
-            self.watermark_ms = self.spans.watermark(before_ms)
-        if self.watermark_ms == before_ms:
+        if self._reach_ms <= self.watermark_ms:
             return False
-        self.spans.forget_before(self.watermark_ms)
+        self.watermark_ms = self._reach_ms
+        if self.spans:
+            self.watermark_ms = self._reach_ms = self.spans.watermark(self.watermark_ms)
+            self.spans.forget_before(self.watermark_ms + 1)
         if self.ahead:
             reached = bisect_left(self.ahead, self.watermark_ms)
             self.settled += self.ahead[:reached]
-            del self.ahead[:reached]
+            self.ahead = self.ahead[reached:]
         return True
 
     def decide(self, before_ms: int) -> None:
@@ -170,7 +173,7 @@ class Source:
     def come_back(self, from_ms: int) -> None:
         """Takes part again from the instant on, ms, which is not before the end of what it settled."""
         self._absences = [*self._absences, [self.watermark_ms, from_ms]][-_ABSENCES:]
-        self.begin_ms = self.watermark_ms = from_ms
+        self.begin_ms = self.watermark_ms = self._reach_ms = from_ms
         self.spans = Spans()
 
     def state(self) -> list[Any]:
@@ -195,6 +198,7 @@ class Source:
             ValueError: It is no such state.
         """
         spans, self.watermark_ms, self.decided_ms, begin_ms, self.end_ms, self.behind_ms, *rest = state
+        self._reach_ms = self.watermark_ms
         self.spans, self.begin_ms = Spans(spans), NEVER_MS if begin_ms is None else begin_ms
         self.late_count, self.corrections, self._absences, memory = rest
         self._memory.restore(memory)

@@ -16,7 +16,7 @@ from tests.bus.alignment_oracle import partial_oracle
 from tests.bus.test_stream_alignment_properties import TIMEFRAME, Page, Reader, Story, chances, seeds, story, thorough
 
 BAR = 60_000
-even_stories = seeds.map(partial(story, even=True))
+even_stories = seeds.map(partial(story, even=True, whole_bars=False))
 
 
 def candle(open_time: int, close: float = 1.0) -> Candle:
@@ -185,6 +185,19 @@ def test_rows_go_on_without_a_source_that_is_left_out_and_with_it_once_it_is_bac
     assert members(pair.poll()) == ["ab"]
     begun = pair.members.take_begun()
     assert begun == [Piece(BAR, ("a",)), Piece(4 * BAR, ("a", "b"))]
+
+
+def test_a_source_is_left_out_only_after_the_rows_that_are_out() -> None:
+    three, candles = aligner("abc"), {"a": [candle(0)], "b": [candle(1_000)], "c": [candle(4_000)]}
+    log = [*three.log]
+    for name, until_ms in (("a", BAR), ("b", 2_000), ("c", BAR)):
+        three.push(name, 1, 0, until_ms, candles[name])
+    rows = three.poll()
+    three.members.detach("b")  # which is settled to a time within the row
+    rows += three.poll()
+    log += three.members.take_begun()
+    assert members(rows) == ["abc"]
+    assert rows == align_pieces(candles, 10_000, BAR, log)
 
 
 def test_what_a_source_left_out_brings_of_that_time_is_not_late() -> None:

@@ -64,8 +64,8 @@ def versions_of(name: str, times: list[int], since: int, until: int, chance: ran
     return pages
 
 
-def story(seed: int, *, even: bool = False) -> Story:
-    """Off the grid and too dense for the timeframe; ``even``: at most one candle a bar, pages of whole bars."""
+def story(seed: int, *, even: bool = False, whole_bars: bool = True) -> Story:
+    """Off the grid and too dense for the timeframe; ``even``: at most one candle a bar."""
     chance = random.Random(seed)  # noqa: S311 - the same story for one seed
     tolerance = chance.randrange(TIMEFRAME // 2)
     start, end = chance.choice([-TIMEFRAME, 0, TIMEFRAME]), 10 * TIMEFRAME
@@ -77,7 +77,7 @@ def story(seed: int, *, even: bool = False) -> Story:
             times = [k * TIMEFRAME + phase for k in range(-2, 10) if chance.random() < 0.8]
         else:
             times = sorted(chance.sample(range(-30, end - TIMEFRAME), chance.choice([0, 5, 12, 40])))
-        grid = range(-2 * TIMEFRAME, end + 1, TIMEFRAME if even else 1)
+        grid = range(-2 * TIMEFRAME, end + 1, TIMEFRAME if even and whole_bars else 1)
         cuts = sorted({grid[0], grid[-1], *chance.sample(grid, 4)})
         for since, until in itertools.pairwise(cuts):
             pages += versions_of(name, [t for t in times if since <= t < until], since, until, chance)

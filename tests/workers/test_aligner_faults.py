@@ -121,6 +121,15 @@ def test_batches_far_ahead_are_kept_as_ids_and_read_again_when_their_time_comes(
     assert (unacknowledged(redis, "bingx"), unacknowledged(redis, "kucoinfutures")) == (0, 0)
 
 
+def test_the_state_is_small_whatever_waits_and_however_long_the_group_runs(redis: Redis, group: Group) -> None:
+    settle_both(redis, 0, 3_000)
+    for since in range(3_000, 9_000, 500):
+        publish(redis, "bingx", range(since, since + 500), since, since + 500)
+    align(redis, group)
+    assert GroupBook(redis).status("g").pending[SERIES[0]] >= 1_024
+    assert redis.strlen(keys.group_state("g")) < 3_000
+
+
 def test_streams_are_not_trimmed_past_what_a_group_must_read_again(redis: Redis, group: Group) -> None:
     redis.config_set("stream-node-max-entries", 1)  # which is how much a trim leaves
     publish(redis, "bingx", range(5), 0, 5, entry_id="1-0")
