@@ -64,7 +64,7 @@ class StandIn:
         return found(query)
 
     def paths(self) -> dict[str, Callable[[Query], Any]]:
-        raise NotImplementedError
+        raise AssertionError("not asked here")
 
     def rows(self, native_id: str, name: str, first_ms: int, last_ms: int) -> list[Candle]:
         """The candles that open in ``[first_ms, last_ms]``, oldest first."""

@@ -66,13 +66,13 @@ class Venue:
         return Page(candles=self.answer(within, len(self.asked)), long_decimals=1)
 
     def server_time(self, http: Any) -> int:
-        raise NotImplementedError
+        raise AssertionError("not asked here")
 
     def contracts(self, http: Any) -> dict[str, Contract]:
-        raise NotImplementedError
+        raise AssertionError("not asked here")
 
     def ticker(self, http: Any, contract: Contract) -> Ticker:
-        raise NotImplementedError
+        raise AssertionError("not asked here")
 
 
 class FakeTime:

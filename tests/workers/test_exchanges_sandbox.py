@@ -38,7 +38,7 @@ class SandboxClock:
         self.now_ms = lambda: sandbox.now_ms(name) - 3_000
 
     def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+        raise AssertionError("not asked here")
 
 
 def pages(sandbox: Sandbox, name: str, http: HttpClient, timeframe: str, slots: int, sleep: Any = None) -> list[Any]:
