@@ -2,14 +2,18 @@
 
 import logging
 import os
+import signal
 import socket
 import time
+from types import FrameType
 from typing import Any, Final
 
 from redis import Redis
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from bus.connection import check_server, connect, readable_errors
 from bus.errors import SettingsError
@@ -17,6 +21,7 @@ from bus.queue import queue_of, safe_job_class
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
+from workers.lifespan import Lifespan
 from workers.sweeper import put_back_overdue, trim_streams
 
 _log = logging.getLogger(__name__)
@@ -31,15 +36,20 @@ _PAUSE_LOOK_S: Final = 1.0
 class ExchangeWorker(SimpleWorker):
     """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with."""
 
-    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis) -> None:
+    #: A server that comes back is found within so many seconds.
+    max_connection_wait_time = 5.0
+
+    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis, lifespan: Lifespan | None = None) -> None:
         """Serve ``desk``'s exchange.
 
         Args:
             bus: Connection for our own commands, without library retries.
             rq_connection: Connection of RQ's, which raises the timeouts of the pool that it is given.
+            lifespan: After what to end between two jobs; by default that of every worker.
         """
         self._desk = desk
         self._bus = bus
+        self._lifespan = lifespan or Lifespan()
         self._trimmed_at = 0.0
         self._exchange = desk.exchange.facts.name
         self._job_id = ""
@@ -59,6 +69,18 @@ class ExchangeWorker(SimpleWorker):
     def execute_job(self, job: Job, queue: Queue) -> None:
         self._job_id = job.id
         super().execute_job(job, queue)
+        if self._lifespan.is_over_after_job():
+            _log.info("worker begins anew", extra={"exchange": self._exchange})
+            self._stop_requested = True
+
+    def request_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """End once what is under way is published; once is enough, for what is under way has bounds of its own."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self._stop_requested = True
+        self._desk.end()
+        if self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
@@ -100,8 +122,8 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
         with readable_errors(settings.redis_url):
             check_server(bus)
             worker = ExchangeWorker(desk, bus, rq_connection)
-        _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
-        worker.work(burst=burst, logging_level="WARNING")
+            _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
+            worker.work(burst=burst, logging_level="WARNING")
     finally:
         desk.close()
         bus.close()
