@@ -117,6 +117,16 @@ def schedule() -> str:
     return f"{PREFIX}schedule"
 
 
+def schedule_asked() -> str:
+    """Hash: scheduled series → ``<since> <until>`` of what was asked for last, ms. No TTL; a field a series."""
+    return f"{PREFIX}schedule-asked"
+
+
+def schedulers() -> str:
+    """Sorted set: the scheduler processes, by when each is taken for dead, ms. Empties itself."""
+    return f"{PREFIX}schedulers"
+
+
 def groups() -> str:
     """Set of the names of alignment groups. No TTL."""
     return f"{PREFIX}groups"

@@ -41,6 +41,9 @@ FETCH = ("fetch", BTC, "-t", "30m")
         ((*FETCH, "--align", "--bogus"), "No such option: --bogus; see: candlebus fetch --help"),
         (("fetches",), "No such command 'fetches'"),
         (("worker", "kucoin"), "did you mean kucoinfutures?"),
+        (("alive", "cook"), "none of: worker aligner schedule"),
+        (("alive", "worker"), "name the exchanges of the workers"),
+        (("alive", "aligner", "bingx"), "name the exchanges of the workers, and of nothing else"),
         (("worker", "bingx"), "a worker needs a server: set CANDLEBUS_REDIS_URL"),
         (("worker", "bingx", "--processes", "0"), "see: candlebus worker --help"),
         (("aligner",), "an aligner needs a server"),
@@ -88,7 +91,7 @@ def test_what_only_the_bus_knows_is_one_line_and_exit_code_2(
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("command", [FETCH, ("status",), ("worker", "bingx"), ("aligner",), ("watch", BTC)])
+@pytest.mark.parametrize("command", [FETCH, ("status",), ("alive", "aligner"), ("watch", BTC)])
 def test_an_unreachable_server_is_one_line_and_exit_code_1(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:

@@ -12,7 +12,8 @@ from bus.messages import AlignedBatch, ContractMap
 from bus.streams import follow_aligned
 from candlebus.commands import watching
 from candlebus.sandbox import Sandbox
-from producers.client import Producer
+from producers.alive import served_here
+from producers.client import Producer, workers_of
 from tests.candlebus.conftest import Run, RunningBus
 
 BINGX, KUCOIN = "bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"
@@ -62,6 +63,28 @@ def test_status_counts_workers_and_finds_them_missing(run: Run, on_bus: RunningB
         assert time.monotonic() < deadline
     assert status["exchanges"]["bingx"]["queued"] == 0
     assert run("status", "--check").code == 0
+
+
+def test_a_worker_that_was_killed_counts_only_until_its_heartbeat_is_overdue(redis: Redis) -> None:
+    redis.sadd("rq:workers:fetch.bingx", "rq:worker:killed", "rq:worker:alive")
+    redis.hset("rq:worker:alive", "hostname", "here")
+    assert workers_of(redis, "bingx") == 1
+
+
+def test_alive_is_the_exit_code_of_a_health_check(run: Run, on_bus: RunningBus) -> None:
+    assert run("alive") == (0, "", "")
+    assert run("alive", "worker", "bingx", "kucoinfutures") == (0, "", "")
+    assert run("alive", "aligner") == (0, "", "")
+    code, _, err = run("alive", "worker", "bingx", "okx")
+    assert (code, err) == (1, "candlebus: no worker okx of this host serves the bus\n")
+    assert run("alive", "schedule").code == 1
+
+
+def test_processes_of_other_hosts_do_not_count(on_bus: RunningBus) -> None:
+    assert served_here(on_bus.redis, "worker", "bingx") == 1
+    assert served_here(on_bus.redis, "worker", "bingx", host="elsewhere") == 0
+    assert served_here(on_bus.redis, "aligner") == 1
+    assert served_here(on_bus.redis, "aligner", host="elsewhere") == 0
 
 
 def test_status_shows_an_exchange_through_ccxt_that_somebody_asks(

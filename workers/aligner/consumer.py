@@ -2,9 +2,7 @@
 
 import gc
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -18,6 +16,7 @@ from bus.errors import DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import restored
 from bus.groups import GroupBook
+from bus.living import process_name
 from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.group import GroupAligner
@@ -50,7 +49,7 @@ class AlignerProcess:
         self._redis = redis
         self._book = GroupBook(redis)
         self._only = only
-        self._leases = GroupLeases(redis, f"{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}")
+        self._leases = GroupLeases(redis, process_name())
         self._share_at = self._look_at = 0.0
         self.is_stopping = False
         self._begin()
