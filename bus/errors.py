@@ -26,7 +26,12 @@ CandleBusError
 └── FetchFailed               nothing arrived (exit code 1, or that of its only cause)
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from bus.text import printable
+
+#: No error says more, whatever it quotes.
+_LONGEST_TEXT: Final = 4_000
 
 
 class CandleBusError(Exception):
@@ -34,6 +39,9 @@ class CandleBusError(Exception):
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, _LONGEST_TEXT))
 
 
 class RequestError(CandleBusError):

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+from requests.utils import get_auth_from_url
 from urllib3.exceptions import DecodeError, HTTPError
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
+from bus.text import address
 from workers.http_session import CHUNK_BYTES, bounded_session
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
@@ -40,6 +42,7 @@ class HttpClient:
     Args:
         exchange_name: Named in errors.
         base_url: Scheme and host, ``http`` or ``https``; everything else about the address comes from the adapters.
+            A user and password in it are sent with every request and stand in no message.
         gate: Called with the request's weight right before it leaves; it waits for the budget or raises.
         session: Used as it is; without one a session of our own, which follows no redirect and keeps no cookie.
         connect_timeout_s: Longest wait for a connection.
@@ -66,9 +69,9 @@ class HttpClient:
         on_answer: Callable[[Response], None] | None = None,
     ) -> None:
         if not _is_base_url(base_url):
-            raise SettingsError(f"{base_url[:80]!r} is no base URL of {exchange_name}; write https://HOST")
+            raise SettingsError(f"{address(base_url)!r} is no base URL of {exchange_name}; write https://HOST")
         self.exchange_name = exchange_name
-        self.base_url = base_url.rstrip("/")
+        self.base_url, self._login = _without_login(base_url.rstrip("/"))
         self._gate = gate
         self._on_answer = on_answer
         self._timeouts_s = (connect_timeout_s, read_timeout_s)
@@ -93,6 +96,7 @@ class HttpClient:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
+        request.auth = self._login
         prepared = self._session.prepare_request(request)
         self._gate(weight)
         self._ends_s = self._monotonic() + self._deadline_s
@@ -184,6 +188,14 @@ _CAUSES: Final[dict[type[BaseException], str]] = {
 def origin(url: str) -> str:
     """Scheme and host of an address."""
     return "/".join(url.split("/", 3)[:3])
+
+
+def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """The URL without user and password, and these."""
+    login = get_auth_from_url(url)
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", login if any(login) else None
 
 
 def _is_base_url(text: str) -> bool:

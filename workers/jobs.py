@@ -11,6 +11,7 @@ from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError
 from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
 from bus.requests import Claim, RequestBook
+from bus.series import NAME
 from workers.desk import Desk
 from workers.lease import HeldLease
 from workers.turn import Turn
@@ -61,7 +62,7 @@ class Jobs:
             request = msgspec.convert(arguments, FetchRequest)
         except msgspec.ValidationError as error:
             raise RequestError(f"not a fetch request: {error}") from error
-        if not request.request_id or len(request.request_id) > 64:
+        if not NAME.fullmatch(request.request_id):  # no key is made of another
             request.check()
         claim = self._book.claim(request, turn_of(self._job_id(), request.request_id), self._worker)
         if isinstance(claim, str):

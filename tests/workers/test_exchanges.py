@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import time
 from email.utils import formatdate
 from typing import Any
 
@@ -25,6 +26,7 @@ from bus.messages import Candle
 from bus.timeframes import TIMEFRAMES
 from tests.workers.exchange_fakes import BTC, MINUTE, START, XBT, FakeHttp, candle, response
 from workers.exchanges import registry
+from workers.exchanges.answers import by_status
 from workers.exchanges.pauses import retry_after_ms
 from workers.exchanges.rows import long_decimals, page
 from workers.exchanges.symbols import perpetual
@@ -93,6 +95,14 @@ def test_cloudflares_limit_is_a_limit_whatever_its_status(name: str, status: int
     error = refused(name, body, status)
     assert isinstance(error, RateLimited)
     assert error.pause_ms == 30_000
+
+
+def test_a_body_of_blanks_is_looked_at_in_no_time() -> None:
+    # Two runs of blanks that may match the same ones take time by the square of their number: seconds for this body.
+    answer = response(b"error" + b" " * 65_000, 429)
+    began = time.process_time()
+    assert by_status(answer) is None
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
