@@ -12,6 +12,7 @@ CandleBusError
 ├── SettingsError             the environment must change (exit code 2)
 ├── ExchangeError             the exchange's answer stands in the way (exit code 1)
 │   ├── ExchangeUnavailable   busy, unreachable or broken: retried
+│   │   └── OutOfService      not asked, because it has been so for minutes: not retried
 │   ├── MalformedPage         an answer that cannot be believed: retried
 │   ├── ClockRejected         the exchange finds our clock wrong: measured anew, retried
 │   ├── RateLimited           refused for the rate: all workers of the exchange pause
@@ -102,6 +103,12 @@ class ExchangeUnavailable(ExchangeError):
     """Busy, unreachable or broken."""
 
     retryable = True
+
+
+class OutOfService(ExchangeUnavailable):
+    """The exchange was not asked, because for minutes all that asked it have failed."""
+
+    retryable = False
 
 
 class MalformedPage(ExchangeError):

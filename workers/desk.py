@@ -38,6 +38,8 @@ class Desk:
             registry.get(exchange_name),
             on_refusal=self.note_refusal,
             on_clock_rejected=self._remeasure,
+            on_failure=lambda error: self.limiter.breaker.note_failure(error),
+            on_answer=lambda: self.limiter.breaker.note_answer(),
         )
         facts = self.exchange.facts
         self.budget = budget(facts, settings.pace_of(exchange_name))
@@ -95,7 +97,7 @@ class Desk:
 
     def note_refusal(self, error: RateLimited) -> None:
         """Have every worker of this exchange and address send nothing for as long as the exchange asked."""
-        self.limiter.pause(error.pause_ms, str(error))
+        self.limiter.pause(error.pause_ms, str(error), refusals=1)
 
     def close(self) -> None:
         """End the threads and close their HTTP sessions."""

@@ -94,10 +94,10 @@ class ExchangeWorker(SimpleWorker):
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def _wait_out_pause(self) -> None:
-        """Take no job while the exchange is paused: it would only come back to the queue."""
-        while paused_ms := self._desk.limiter.paused_ms():
+        """Take no job while the exchange is paused, or fails: it would only come back to the queue."""
+        while rest_ms := self._desk.limiter.rest_ms():
             self.heartbeat()
-            time.sleep(min(_PAUSE_LOOK_S, paused_ms / 1000))
+            time.sleep(min(_PAUSE_LOOK_S, rest_ms / 1000))
 
     @property
     def was_asked_to_stop(self) -> bool:
