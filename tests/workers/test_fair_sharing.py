@@ -15,7 +15,8 @@ from workers.turn import PAGES_A_TURN
 from workers.worker import ExchangeWorker
 
 YEAR_OF_MINUTES = 365 * 1440
-LONG = [f"bingx:{coin}/USDT:USDT" for coin in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "LINK", "BNB", "1000PEPE")]
+COINS = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "LINK", "BNB", "1000PEPE")
+LONG = [f"bingx:{coin}/USDT:USDT" for coin in COINS]
 Work = Callable[[int], None]
 
 
