@@ -12,6 +12,7 @@ CandleBusError
 ├── SettingsError             the environment must change (exit code 2)
 ├── ExchangeError             the exchange's answer stands in the way (exit code 1)
 │   ├── ExchangeUnavailable   busy, unreachable or broken: retried
+│   │   └── OutOfService      not asked, because it has been so for minutes: not retried
 │   ├── MalformedPage         an answer that cannot be believed: retried
 │   ├── ClockRejected         the exchange finds our clock wrong: measured anew, retried
 │   ├── RateLimited           refused for the rate: all workers of the exchange pause
@@ -27,7 +28,12 @@ CandleBusError
 └── FetchFailed               nothing arrived (exit code 1, or that of its only cause)
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from bus.text import printable
+
+#: No error says more, whatever it quotes.
+_LONGEST_TEXT: Final = 4_000
 
 
 class CandleBusError(Exception):
@@ -35,6 +41,9 @@ class CandleBusError(Exception):
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, _LONGEST_TEXT))
 
 
 class RequestError(CandleBusError):
@@ -95,6 +104,12 @@ class ExchangeUnavailable(ExchangeError):
     """Busy, unreachable or broken."""
 
     retryable = True
+
+
+class OutOfService(ExchangeUnavailable):
+    """The exchange was not asked, because for minutes all that asked it have failed."""
+
+    retryable = False
 
 
 class MalformedPage(ExchangeError):

@@ -56,6 +56,8 @@ class Desk:
             registry.get(exchange_name),
             on_refusal=self.note_refusal,
             on_clock_rejected=self._remeasure,
+            on_failure=lambda error: self.limiter.breaker.note_failure(error),
+            on_answer=lambda: self.limiter.breaker.note_answer(),
         )
         facts = self.exchange.facts
         self.budget = budget(facts, settings.pace_of(exchange_name))
@@ -84,10 +86,12 @@ class Desk:
             client = self._of_thread.http = self._new_client()
         return client
 
-    def _leave(self, weight: int) -> None:
+    def _leave(self, weight: int) -> float:
+        """Return when a request of that weight may leave: until when it must have, in monotonic seconds."""
         self._go_on()
-        self.limiter.acquire(weight)
+        leaves_by_s = self.limiter.acquire(weight)
         self._go_on()
+        return leaves_by_s
 
     def _go_on(self) -> None:
         if time.monotonic() > self._ask_until_s:
@@ -126,7 +130,7 @@ class Desk:
 
     def note_refusal(self, error: RateLimited) -> None:
         """Have every worker of this exchange and address send nothing for as long as the exchange asked."""
-        self.limiter.pause(error.pause_ms, str(error))
+        self.limiter.pause(error.pause_ms, str(error), refusals=1)
 
     def close(self) -> None:
         """End the threads and close their HTTP sessions."""

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 
 import msgspec
 
-from bus.connection import address, connect
+from bus.connection import connect
 from bus.errors import SettingsError
 from bus.groups import GroupBook
 from bus.logs import set_up_logging
 from bus.settings import PACES, Settings, child_environment, load
+from bus.text import address
 from candlebus.commands.ending import UntilInterrupted
 from candlebus.commands.options import one_of
 from candlebus.commands.shared import checked, say

@@ -9,9 +9,10 @@ from typing import Final
 
 from redis import Redis
 
-from bus.connection import address, check_server, connect, readable_errors
+from bus.connection import check_server, connect, readable_errors
 from bus.errors import BusUnavailable, SettingsError
 from bus.settings import Settings
+from bus.text import address
 from candlebus.exchange_locks import Say, holder_of
 from workers.exchanges import registry
 
