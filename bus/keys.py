@@ -107,6 +107,11 @@ def traffic(exchange: str, egress: str) -> str:
     return f"{PREFIX}traffic:{exchange}:{egress}"
 
 
+def counters(exchange: str) -> str:
+    """Hash: how much was done for an exchange since the bus began, by what. No TTL; one per exchange."""
+    return f"{PREFIX}counters:{exchange}"
+
+
 def request(request_id: str) -> str:
     """Hash: state, attempt, lease, checkpoint, counts and error of a request. TTL one hour after it ended."""
     return f"{PREFIX}request:{request_id}"

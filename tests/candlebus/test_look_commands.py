@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis import Redis
@@ -96,6 +97,30 @@ def test_status_shows_an_exchange_through_ccxt_that_somebody_asks(
     code, _, err = run("status", "--check")
     assert code == 1
     assert "start one with: candlebus worker okx" in err
+
+
+def test_status_shows_lag_and_traffic_in_words_and_in_json(
+    run: Run, redis: Redis, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDLEBUS_REDIS_URL", server)
+    waiting = Producer(redis).enqueue(BINGX, "1h", limit=1)
+    long_ago = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    redis.hset(f"rq:job:{waiting.id}-t1", "enqueued_at", long_ago)
+    seconds, _ = redis.time()
+    redis.zadd(keys.schedule(), {"bingx:1m:BTC/USDT:USDT": seconds * 1000, "bingx:1m:ETH/USDT:USDT": 0})
+    redis.hset(keys.traffic("bingx", "default"), mapping={f"{seconds // 10}:sent": 9, f"{seconds // 10}:failed": 2})
+    told = json.loads(run("status", "--json").out)
+    assert 7_190_000 < told["exchanges"]["bingx"]["oldest_wait_ms"] < 7_300_000
+    assert told["exchanges"]["bingx"]["traffic"][0]["sent"] == 9
+    assert [(one["symbol"], one["behind_ms"] > 0) for one in told["schedule"]] == [
+        ("BTC/USDT:USDT", False),
+        ("ETH/USDT:USDT", True),
+    ]
+    shown = " ".join(run("status").out.split())
+    assert "oldest waits" in shown
+    assert "bingx 0 1 2 h 00 min 1 -" in shown
+    assert "bingx default 9 0 2 0% -" in shown
+    assert "bingx 1m 2 ETH/USDT:USDT:" in shown
 
 
 def test_status_check_fails_where_work_waits_for_nobody(
