@@ -11,7 +11,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from bus.connection import check_server, connect, readable_errors
+from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import SettingsError
 from bus.queue import queue_of, safe_job_class
 from bus.settings import Settings
@@ -98,7 +98,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
     desk = Desk(exchange, bus, settings)
     try:
         with readable_errors(settings.redis_url):
-            check_server(bus)
+            log_warnings(check_server(bus))
             worker = ExchangeWorker(desk, bus, rq_connection)
         _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
         worker.work(burst=burst, logging_level="WARNING")
