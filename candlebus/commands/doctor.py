@@ -11,12 +11,13 @@ from typing import Final
 import msgspec
 from redis import Redis
 
-from bus.connection import address, connect, readable_errors
+from bus.connection import connect, readable_errors
 from bus.embedded import find_server
 from bus.errors import CandleBusError
 from bus.server_findings import Finding, findings
 from bus.server_look import server_facts
 from bus.settings import Settings, load, unknown_variables
+from bus.text import address
 from candlebus.commands.shared import bus_url
 from producers.look import ExchangeLook, exchanges_of, look_at
 from workers.desk import Desk
