@@ -11,7 +11,7 @@ from typing import Final
 import redis as redis_library
 from redis import Redis
 
-from bus.connection import check_server, connect, readable_errors
+from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import restored
@@ -194,7 +194,7 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with readable_errors(settings.redis_url):
-        check_server(client)
+        log_warnings(check_server(client))
         for name in only:
             GroupBook(client).get(name)
     with ContractWarmer(settings, process.exchanges):
