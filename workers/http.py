@@ -6,19 +6,30 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
-import requests
-from urllib3.exceptions import DecodeError, HTTPError
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, LocationParseError
+from urllib3.exceptions import TimeoutError as LibraryTimeout
+from urllib3.util import parse_url
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
-from workers.http_session import CHUNK_BYTES, bounded_session
+from workers.http_session import CHUNK_BYTES, OWN_HEADERS, bounded_pools
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
 MAX_BODY_BYTES: Final = 32 * 2**20
 
 Params = Mapping[str, str | int]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to any address, for adapters that do not write their questions themselves."""
+
+    method: str = "GET"
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes | str | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -41,7 +52,6 @@ class HttpClient:
         exchange_name: Named in errors.
         base_url: Scheme and host, ``http`` or ``https``; everything else about the address comes from the adapters.
         gate: Called with the request's weight right before it leaves; it waits for the budget or raises.
-        session: Used as it is; without one a session of our own, which follows no redirect and keeps no cookie.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence of the exchange.
         deadline_s: From the gate's consent to the last byte of the answer.
@@ -58,7 +68,6 @@ class HttpClient:
         base_url: str,
         gate: Callable[[int], None],
         *,
-        session: requests.Session | None = None,
         connect_timeout_s: float = 5,
         read_timeout_s: float = 10,
         deadline_s: float = 20,
@@ -71,11 +80,13 @@ class HttpClient:
         self.base_url = base_url.rstrip("/")
         self._gate = gate
         self._on_answer = on_answer
-        self._timeouts_s = (connect_timeout_s, read_timeout_s)
+        self._timeouts = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
         self._deadline_s = deadline_s
         self._monotonic = monotonic
         self._ends_s = float("inf")
-        self._session = bounded_session(self._patience_s) if session is None else session
+        self._pools = bounded_pools(self._patience_s)
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -84,23 +95,23 @@ class HttpClient:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
-        return self.send(requests.Request("GET", self.base_url + path, params=dict(params)), weight=weight)
+        query = f"?{urlencode(params)}" if params else ""
+        return self.send(Request(url=self.base_url + path + query), weight=weight)
 
-    def send(self, request: requests.Request, *, weight: int) -> Response:
-        """The answer to a request to any address, for adapters that do not write their requests themselves.
+    def send(self, request: Request, *, weight: int) -> Response:
+        """The answer to a request to any address, whatever its status says.
 
         Raises:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
-        prepared = self._session.prepare_request(request)
         self._gate(weight)
         self._ends_s = self._monotonic() + self._deadline_s
         try:
-            answer = self._send(prepared)
+            answer = self._send(request)
         except DecodeError as error:
             raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent damaged compression") from error
-        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
+        except (HTTPError, http.client.HTTPException, OSError) as error:
             raise ExchangeUnavailable(
                 self.exchange_name,
                 f"{self.exchange_name} does not answer at {origin(request.url)} ({self._cause(error)})",
@@ -111,7 +122,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
-        self._session.close()
+        self._pools.clear()
 
     def __enter__(self) -> "HttpClient":
         return self
@@ -119,14 +130,23 @@ class HttpClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, request: requests.PreparedRequest) -> Response:
-        answer = self._session.send(request, stream=True, allow_redirects=False, timeout=self._timeouts_s)
+    def _send(self, request: Request) -> Response:
+        answer = self._pools.urlopen(
+            request.method,
+            request.url,
+            body=request.body,
+            headers={**OWN_HEADERS, **request.headers},
+            timeout=self._timeouts,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             self._check_headers(headers)
-            return Response(answer.status_code, headers, self._body(answer))
+            return Response(answer.status, headers, self._body(answer))
         finally:
-            answer.close()
+            answer.close()  # ends the connection of an answer that was not read to its end, and of no other
 
     def _check_headers(self, headers: dict[str, str]) -> None:
         encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -136,17 +156,19 @@ class HttpClient:
         if length.isascii() and length.isdigit() and (len(length) > 12 or int(length) > MAX_WIRE_BYTES):
             raise self._too_large(MAX_WIRE_BYTES)
 
-    def _body(self, answer: requests.Response) -> bytes:
-        body = bytearray()
+    def _body(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        chunks: list[bytes] = []
+        left_bytes = MAX_BODY_BYTES
         # read1 hands over what has come; read would wait for a full chunk and so for a dribbling exchange.
-        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if answer.raw.tell() > MAX_WIRE_BYTES:
+        while chunk := answer.read1(CHUNK_BYTES, decode_content=True):
+            chunks.append(chunk)
+            left_bytes -= len(chunk)
+            if answer.tell() > MAX_WIRE_BYTES:
                 raise self._too_large(MAX_WIRE_BYTES)
-            if len(body) > MAX_BODY_BYTES:
+            if left_bytes < 0:
                 raise self._too_large(MAX_BODY_BYTES)
             self._patience_s()
-        return bytes(body)
+        return b"".join(chunks)
 
     def _too_large(self, most_bytes: int) -> MalformedPage:
         return MalformedPage(self.exchange_name, f"{self.exchange_name} sent more than {most_bytes // 2**20} MiB")
@@ -155,7 +177,7 @@ class HttpClient:
         left_s = self._ends_s - self._monotonic()
         if left_s <= 0:
             raise TimeoutError(f"no whole answer within {self._deadline_s:g} s")
-        return min(left_s, self._timeouts_s[1])
+        return min(left_s, self._read_timeout_s)
 
     def _cause(self, error: BaseException) -> str:
         chain = list(_chain(error))
@@ -163,11 +185,14 @@ class HttpClient:
             found = next((link for link in chain if isinstance(link, kind)), None)
             if found is not None:
                 return words or str(getattr(found, "verify_message", "") or "TLS failed")
-        if any(isinstance(link, requests.ConnectTimeout) for link in chain):
-            return f"no connection within {self._timeouts_s[0]:g} s"
-        if any(isinstance(link, TimeoutError | requests.Timeout) for link in chain):
-            late = self._monotonic() >= self._ends_s
-            return f"no whole answer within {self._deadline_s:g} s" if late else f"silent for {self._timeouts_s[1]:g} s"
+        if any(isinstance(link, ConnectTimeoutError) for link in chain):
+            return f"no connection within {self._connect_timeout_s:g} s"
+        if any(isinstance(link, TimeoutError | LibraryTimeout) for link in chain):
+            is_late = self._monotonic() >= self._ends_s
+            limit_s, what = (
+                (self._deadline_s, "no whole answer within") if is_late else (self._read_timeout_s, "silent for")
+            )
+            return f"{what} {limit_s:g} s"
         return "answer cut off"
 
 
@@ -188,11 +213,10 @@ def origin(url: str) -> str:
 
 def _is_base_url(text: str) -> bool:
     try:
-        requests.Request("GET", text).prepare()
         parts = urlsplit(text)
-    except ValueError:
+        return parts.scheme in ("http", "https") and parse_url(text).host == parts.hostname is not None
+    except (ValueError, LocationParseError):
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

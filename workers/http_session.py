@@ -1,36 +1,38 @@
-"""HTTP sessions whose every wait for bytes is bounded, and that follow nothing and keep nothing."""
+"""HTTP connections whose every wait for bytes is bounded."""
 
 import http.client
 import io
 import socket
 from collections.abc import Callable
-from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+import certifi
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 CHUNK_BYTES: Final = 65_536
 
 
-def bounded_session(patience_s: Callable[[], float]) -> requests.Session:
-    """A session of an exchange.
+def bounded_pools(patience_s: Callable[[], float]) -> PoolManager:
+    """The connections to an exchange; they take no proxy, cookie or certificate from elsewhere.
 
     Args:
         patience_s: How long the next read may wait, in seconds; raises when there is no patience left.
     """
-    session = _Session()
-    session.trust_env = False  # no proxy, no .netrc, no certificates from the environment
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update(
-        {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"candlebus/{_version()}"}
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _BoundedAdapter(patience_s))
-    return session
+
+    def response(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
+        bounded: Any = _BoundedSocket(sock, patience_s)
+        return http.client.HTTPResponse(bounded, *args, **kwargs)
+
+    plain = type("Plain", (HTTPConnection,), {"response_class": staticmethod(response)})
+    secure = type("Secure", (HTTPSConnection,), {"response_class": staticmethod(response)})
+    pools = PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=certifi.where())
+    pools.pool_classes_by_scheme = {
+        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+    }
+    return pools
 
 
 def _version() -> str:
@@ -40,32 +42,11 @@ def _version() -> str:
         return "0"
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, always: to prepare the next request, requests would read a redirect's body without any bound."""
-
-
-class _BoundedAdapter(HTTPAdapter):
-    """Connections whose every wait for bytes is bounded, those for the header lines too."""
-
-    def __init__(self, patience_s: Callable[[], float]) -> None:
-        self._patience_s = patience_s
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        patience_s = self._patience_s
-
-        def response(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
-            bounded: Any = _BoundedSocket(sock, patience_s)
-            return http.client.HTTPResponse(bounded, *args, **kwargs)
-
-        plain = type("Plain", (HTTPConnection,), {"response_class": staticmethod(response)})
-        secure = type("Secure", (HTTPSConnection,), {"response_class": staticmethod(response)})
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-            "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
-        }
+OWN_HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"candlebus/{_version()}",
+}
 
 
 class _BoundedSocket:
