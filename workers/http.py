@@ -6,15 +6,16 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, LocationParseError
 from urllib3.exceptions import TimeoutError as LibraryTimeout
-from urllib3.util import parse_url
+from urllib3.util import make_headers, parse_url
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
+from bus.text import address
 from workers.http_session import CHUNK_BYTES, OWN_HEADERS, bounded_pools
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
@@ -51,7 +52,10 @@ class HttpClient:
     Args:
         exchange_name: Named in errors.
         base_url: Scheme and host, ``http`` or ``https``; everything else about the address comes from the adapters.
-        gate: Called with the request's weight right before it leaves; it waits for the budget or raises.
+            A user and password in it are sent with every request and stand in no message.
+        gate: Called with the request's weight; it waits for the budget or raises, and says until when the request must
+            have left, in seconds of ``monotonic``, or None for whenever. A request that is held up on its way to the
+            wire, by the set-up of its connection or because the process was stopped, goes through it again.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence of the exchange.
         deadline_s: From the gate's consent to the last byte of the answer.
@@ -66,7 +70,7 @@ class HttpClient:
         self,
         exchange_name: str,
         base_url: str,
-        gate: Callable[[int], None],
+        gate: Callable[[int], float | None],
         *,
         connect_timeout_s: float = 5,
         read_timeout_s: float = 10,
@@ -75,9 +79,10 @@ class HttpClient:
         on_answer: Callable[[Response], None] | None = None,
     ) -> None:
         if not _is_base_url(base_url):
-            raise SettingsError(f"{base_url[:80]!r} is no base URL of {exchange_name}; write https://HOST")
+            raise SettingsError(f"{address(base_url)!r} is no base URL of {exchange_name}; write https://HOST")
         self.exchange_name = exchange_name
-        self.base_url = base_url.rstrip("/")
+        self.base_url, login = _without_login(base_url.rstrip("/"))
+        self._headers = OWN_HEADERS | login
         self._gate = gate
         self._on_answer = on_answer
         self._timeouts = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
@@ -85,8 +90,9 @@ class HttpClient:
         self._read_timeout_s = read_timeout_s
         self._deadline_s = deadline_s
         self._monotonic = monotonic
-        self._ends_s = float("inf")
-        self._pools = bounded_pools(self._patience_s)
+        self._ends_s = self._leaves_by_s = float("inf")
+        self._weight = 0
+        self._pools = bounded_pools(self._patience_s, self._check_budget)
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -105,8 +111,8 @@ class HttpClient:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
-        self._gate(weight)
-        self._ends_s = self._monotonic() + self._deadline_s
+        self._weight = weight
+        self._pass_gate()
         try:
             answer = self._send(request)
         except DecodeError as error:
@@ -119,6 +125,16 @@ class HttpClient:
         if self._on_answer is not None:
             self._on_answer(answer)
         return answer
+
+    def _pass_gate(self) -> None:
+        leaves_by_s = self._gate(self._weight)
+        self._leaves_by_s = float("inf") if leaves_by_s is None else leaves_by_s
+        self._ends_s = self._monotonic() + self._deadline_s
+
+    def _check_budget(self) -> None:
+        """Called when the connection stands, right before bytes leave."""
+        while self._monotonic() > self._leaves_by_s:
+            self._pass_gate()
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
@@ -135,7 +151,7 @@ class HttpClient:
             request.method,
             request.url,
             body=request.body,
-            headers={**OWN_HEADERS, **request.headers},
+            headers={**self._headers, **request.headers},
             timeout=self._timeouts,
             retries=False,
             redirect=False,
@@ -209,6 +225,15 @@ _CAUSES: Final[dict[type[BaseException], str]] = {
 def origin(url: str) -> str:
     """Scheme and host of an address."""
     return "/".join(url.split("/", 3)[:3])
+
+
+def _without_login(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and the header that says these."""
+    login = parse_url(url).auth
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    said = make_headers(basic_auth=unquote(login)) if login else {}
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", said
 
 
 def _is_base_url(text: str) -> bool:

@@ -14,23 +14,31 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 CHUNK_BYTES: Final = 65_536
 
 
-def bounded_pools(patience_s: Callable[[], float]) -> PoolManager:
+def bounded_pools(patience_s: Callable[[], float], check_budget: Callable[[], None]) -> PoolManager:
     """The connections to an exchange; they take no proxy, cookie or certificate from elsewhere.
 
     Args:
         patience_s: How long the next read may wait, in seconds; raises when there is no patience left.
+        check_budget: Called when a connection stands, right before bytes of a request leave.
     """
 
     def response(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
         bounded: Any = _BoundedSocket(sock, patience_s)
         return http.client.HTTPResponse(bounded, *args, **kwargs)
 
-    plain = type("Plain", (HTTPConnection,), {"response_class": staticmethod(response)})
-    secure = type("Secure", (HTTPSConnection,), {"response_class": staticmethod(response)})
+    def connection(base: type[HTTPConnection]) -> type[HTTPConnection]:
+        def send(connection: HTTPConnection, data: Any) -> None:
+            if connection.sock is None:
+                connection.connect()
+            check_budget()
+            base.send(connection, data)
+
+        return type(base.__name__, (base,), {"response_class": staticmethod(response), "send": send})
+
     pools = PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=certifi.where())
     pools.pool_classes_by_scheme = {
-        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": connection(HTTPConnection)}),
+        "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": connection(HTTPSConnection)}),
     }
     return pools
 
