@@ -11,7 +11,7 @@ from bus.messages import Candle, Contract, Gap
 from bus.timeframes import Timeframe
 from workers.exchanges.base import Exchange, Facts, Page
 from workers.http import HttpClient
-from workers.retries import TRIES, tried
+from workers.retries import TRIES, granted, tried
 from workers.windows import Span, confirm_windows, first_listed, is_whole, missing, name_gaps, within
 
 #: How often a window is narrowed while asking again keeps bringing candles to light; after that its holes are not
@@ -66,6 +66,7 @@ def fetch_page(
     rows: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
     tries: int = TRIES,
+    may_retry: Callable[[], bool] = granted,
 ) -> FetchedPage:
     """All that the exchange has of one page.
 
@@ -75,6 +76,7 @@ def fetch_page(
         rows: Slots of a largest page; the exchange's own number where it is None.
         sleep: Waits between tries, in seconds.
         tries: How often one request is sent at most.
+        may_retry: Whether the workers' budget has room for another try.
 
     Raises:
         SpanError: The page is wider than the exchange answers at once.
@@ -84,7 +86,7 @@ def fetch_page(
     most = min(rows or exchange.facts.page_rows, exchange.facts.page_rows)
     if timeframe.slots(begin, end) > most:
         raise SpanError(f"page [{begin}, {end}) is wider than the {most} candles of one answer")
-    asker = _Asker(exchange, http, contract, timeframe, sleep, tries)
+    asker = _Asker(exchange, http, contract, timeframe, sleep, tries, may_retry)
     first = first_listed(contract, timeframe, begin, end)
     found = _found(asker, first, end)
     return FetchedPage(
@@ -175,6 +177,7 @@ class _Asker:
         timeframe: Timeframe,
         sleep: Callable[[float], None],
         tries: int,
+        may_retry: Callable[[], bool],
     ) -> None:
         self.timeframe = timeframe
         self.name = exchange.facts.name
@@ -186,6 +189,7 @@ class _Asker:
         self._contract = contract
         self._sleep = sleep
         self._tries = tries
+        self._may_retry = may_retry
 
     def candles(self, window: Span) -> list[Candle]:
         """The candles that open in the window, oldest first."""
@@ -194,7 +198,7 @@ class _Asker:
         return within(page.candles, *window)
 
     def _page(self, window: Span) -> Page:
-        return tried(lambda: self._once(window), sleep=self._sleep, tries=self._tries)
+        return tried(lambda: self._once(window), sleep=self._sleep, tries=self._tries, may_retry=self._may_retry)
 
     def _once(self, window: Span) -> Page:
         self.requests += 1
