@@ -12,6 +12,7 @@ CandleBusError
 ├── SettingsError             the environment must change (exit code 2)
 ├── ExchangeError             the exchange's answer stands in the way (exit code 1)
 │   ├── ExchangeUnavailable   busy, unreachable or broken: retried
+│   │   └── OutOfService      not asked, because it has been so for minutes: not retried
 │   ├── MalformedPage         an answer that cannot be believed: retried
 │   ├── ClockRejected         the exchange finds our clock wrong: measured anew, retried
 │   ├── RateLimited           refused for the rate: all workers of the exchange pause
@@ -20,6 +21,7 @@ CandleBusError
 ├── BusError                  the bus stands in the way (exit code 1)
 │   ├── BusUnavailable        no server, or it does not answer
 │   ├── Fenced                another attempt has taken over this request or group
+│   ├── WorkerEnding          this worker was asked to end; another goes on with the request
 │   ├── EntriesLost           entries were trimmed before they were read
 │   └── DecodeError           an entry that is not ours, or damaged
 │       └── UnknownVersion    an entry of a layout that this version does not know
@@ -104,6 +106,12 @@ class ExchangeUnavailable(ExchangeError):
     retryable = True
 
 
+class OutOfService(ExchangeUnavailable):
+    """The exchange was not asked, because for minutes all that asked it have failed."""
+
+    retryable = False
+
+
 class MalformedPage(ExchangeError):
     """An answer that cannot be believed."""
 
@@ -140,6 +148,10 @@ class BusUnavailable(BusError):
 
 class Fenced(BusError):
     """Another attempt has taken over; whatever this one still does has no effect."""
+
+
+class WorkerEnding(BusError):
+    """This worker was asked to end and asks the exchange nothing more; another goes on with the request."""
 
 
 class EntriesLost(BusError):

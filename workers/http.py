@@ -43,7 +43,9 @@ class HttpClient:
         exchange_name: Named in errors.
         base_url: Scheme and host, ``http`` or ``https``; everything else about the address comes from the adapters.
             A user and password in it are sent with every request and stand in no message.
-        gate: Called with the request's weight right before it leaves; it waits for the budget or raises.
+        gate: Called with the request's weight; it waits for the budget or raises, and says until when the request must
+            have left, in seconds of ``monotonic``, or None for whenever. A request that is held up on its way to the
+            wire, by the set-up of its connection or because the process was stopped, goes through it again.
         session: Used as it is; without one a session of our own, which follows no redirect and keeps no cookie.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence of the exchange.
@@ -59,7 +61,7 @@ class HttpClient:
         self,
         exchange_name: str,
         base_url: str,
-        gate: Callable[[int], None],
+        gate: Callable[[int], float | None],
         *,
         session: requests.Session | None = None,
         connect_timeout_s: float = 5,
@@ -77,8 +79,9 @@ class HttpClient:
         self._timeouts_s = (connect_timeout_s, read_timeout_s)
         self._deadline_s = deadline_s
         self._monotonic = monotonic
-        self._ends_s = float("inf")
-        self._session = bounded_session(self._patience_s) if session is None else session
+        self._ends_s = self._leaves_by_s = float("inf")
+        self._weight = 0
+        self._session = bounded_session(self._patience_s, self._check_budget) if session is None else session
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -98,8 +101,8 @@ class HttpClient:
         """
         request.auth = self._login
         prepared = self._session.prepare_request(request)
-        self._gate(weight)
-        self._ends_s = self._monotonic() + self._deadline_s
+        self._weight = weight
+        self._pass_gate()
         try:
             answer = self._send(prepared)
         except DecodeError as error:
@@ -112,6 +115,16 @@ class HttpClient:
         if self._on_answer is not None:
             self._on_answer(answer)
         return answer
+
+    def _pass_gate(self) -> None:
+        leaves_by_s = self._gate(self._weight)
+        self._leaves_by_s = float("inf") if leaves_by_s is None else leaves_by_s
+        self._ends_s = self._monotonic() + self._deadline_s
+
+    def _check_budget(self) -> None:
+        """Called when the connection stands, right before bytes leave."""
+        while self._monotonic() > self._leaves_by_s:
+            self._pass_gate()
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
