@@ -162,15 +162,15 @@ COMMIT: Final = [
     Mutant(
         "a lease that has run out is kept",
         "bus/scripts/hold_groups.lua",
-        "tonumber(held[2] or '0') <= now",
-        "tonumber(held[2] or '0') <= 0",
+        "ends <= now and",
+        "ends <= 0 and",
         _TAKEOVER,
     ),
     Mutant(
         "the fence stays as it is when the owner changes",
         "bus/scripts/hold_groups.lua",
-        "fence = redis.call('HINCRBY', KEYS[i], 'fence', 1)",
-        "fence = tonumber(held[3] or redis.call('HINCRBY', KEYS[i], 'fence', 1))",
+        "local raised = redis.pcall('HINCRBY', KEYS[i], 'fence', 1)",
+        "local raised = tonumber(held[3] or redis.call('HINCRBY', KEYS[i], 'fence', 1))",
         _TAKEOVER,
     ),
 ]

@@ -15,7 +15,7 @@ from workers.exchanges.answers import Dialect, Refusal, decode, payload
 from workers.exchanges.base import Facts, Limit, Page, Ticker, Weights
 from workers.exchanges.pauses import bounded_ms
 from workers.exchanges.rows import as_candles, is_plausible, native_rows, page
-from workers.exchanges.symbols import perpetual
+from workers.exchanges.symbols import is_native_id, perpetual
 from workers.exchanges.terms import number
 from workers.http import HttpClient, Params, Response
 
@@ -238,7 +238,7 @@ def _is_linear_perpetual(listing: _Listing) -> bool:
 def _contract(listing: _Listing) -> Contract | None:
     names = (listing.base_currency or "", listing.quote_currency or "", listing.settle_currency or "")
     symbol, multiplier = perpetual(_FACTS.name, *names, _ALIASES), abs(listing.multiplier or 0.0)
-    if symbol is None or not listing.symbol or not multiplier:
+    if symbol is None or not is_native_id(listing.symbol) or not multiplier:
         return None
     listed_ms = listing.first_open_date
     return Contract(
