@@ -55,6 +55,7 @@ class Restored(NamedTuple):
 
     Attributes:
         commit: Number of that commit, 0 before the first.
+        ended: How many owners in a row ended, or failed, within a minute after they had taken the group.
     """
 
     aligner: StreamAligner
@@ -62,6 +63,7 @@ class Restored(NamedTuple):
     progress: list[Progress]
     horizon_ms: int
     commit: int
+    ended: int
 
 
 _DECODER = msgspec.msgpack.Decoder(GroupState)
@@ -72,19 +74,20 @@ def restored(redis: Redis, groups: Sequence[Group]) -> list[Restored | DecodeErr
     with redis.pipeline(transaction=True) as pipeline:
         for group in groups:
             pipeline.get(keys.group_state(group.name))
-            pipeline.hget(keys.group_lease(group.name), "commit")
+            pipeline.hmget(keys.group_lease(group.name), ["commit", "ended"])
         answers: list[Any] = pipeline.execute()
     return [_restored(*each) for each in zip(groups, answers[::2], answers[1::2], strict=True)]
 
 
-def _restored(group: Group, body: bytes | None, commit: bytes | None) -> Restored | DecodeError:
+def _restored(group: Group, body: bytes | None, counts: Sequence[bytes | None]) -> Restored | DecodeError:
+    commit, ended = (int(count or 0) for count in counts)
     if body is None:
         progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
-        return Restored(new_aligner(group), 0, progress, group.start_ms, int(commit or 0))
+        return Restored(new_aligner(group), 0, progress, group.start_ms, commit, ended)
     try:
         state = _DECODER.decode(body)
         aligner = StreamAligner.restore(state.aligner)
-        return Restored(aligner, state.rows, state.progress, state.horizon_ms, int(commit or 0))
+        return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, ended)
     except (msgspec.MsgspecError, DecodeError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")
 
