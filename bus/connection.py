@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from bus.errors import BusError, BusUnavailable, SettingsError
+from bus.text import address
 
 #: No command of ours waits longer for its reply; blocking reads must ask for less.
 SOCKET_TIMEOUT_S: Final = 10.0
@@ -34,13 +35,11 @@ def connect(url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Re
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             health_check_interval=30,
         )
-    except ValueError as error:
-        raise SettingsError(f"{address(url)} is no Redis address: {error}") from error
-
-
-def address(url: str) -> str:
-    """The URL without its password, for messages."""
-    return url if "@" not in url else f"{url.partition('://')[0]}://…@{url.rpartition('@')[2]}"
+    except ValueError:
+        # The library's own words may quote a part of the password.
+        raise SettingsError(
+            f"{address(url)} is no Redis address; in a password write / @ and ? as %2F %40 and %3F"
+        ) from None
 
 
 def wait_until_ready(client: redis.Redis, timeout_s: float, is_alive: Callable[[], bool] = lambda: True) -> None:

@@ -55,6 +55,7 @@ class Restored(NamedTuple):
 
     Attributes:
         commit: Number of that commit, 0 before the first.
+        written_ms: Open time of the last row that was written, ms, where the state does not tell; -1 where it does.
         ended: How many owners in a row ended, or failed, within a minute after they had taken the group.
     """
 
@@ -63,6 +64,7 @@ class Restored(NamedTuple):
     progress: list[Progress]
     horizon_ms: int
     commit: int
+    written_ms: int
     ended: int
 
 
@@ -76,20 +78,28 @@ def restored(redis: Redis, groups: Sequence[Group]) -> list[Restored | DecodeErr
             pipeline.get(keys.group_state(group.name))
             pipeline.hmget(keys.group_lease(group.name), ["commit", "ended"])
         answers: list[Any] = pipeline.execute()
-    return [_restored(*each) for each in zip(groups, answers[::2], answers[1::2], strict=True)]
+    found = zip(groups, answers[::2], answers[1::2], strict=True)
+    return [_restored(redis, *each) for each in found]
 
 
-def _restored(group: Group, body: bytes | None, counts: Sequence[bytes | None]) -> Restored | DecodeError:
-    commit, ended = (int(count or 0) for count in counts)
+def _restored(redis: Redis, group: Group, body: bytes | None, counts: Sequence[bytes | None]) -> Restored | DecodeError:
+    commit, ended = (int(count) if count and count.isdigit() else 0 for count in counts)
     if body is None:
         progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
-        return Restored(new_aligner(group), 0, progress, group.start_ms, commit, ended)
+        written_ms = _last_written_ms(redis, group) if commit else -1
+        return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms, ended)
     try:
         state = _DECODER.decode(body)
         aligner = StreamAligner.restore(state.aligner)
-        return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, ended)
+        return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, -1, ended)
     except (msgspec.MsgspecError, DecodeError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")
+
+
+def _last_written_ms(redis: Redis, group: Group) -> int:
+    """The open time of the last row of a group whose state was lost, ms; -1 where it wrote none."""
+    newest: Any = redis.xrevrange(keys.aligned(group.name), count=1)
+    return int(newest[0][0].partition(b"-")[0]) if newest else -1
 
 
 def streams_of(group: Group) -> dict[str, str]:

@@ -88,13 +88,23 @@ def load_lease(key: str) -> str:
 
 
 def limit(exchange: str, egress: str) -> str:
-    """String: when the next request may leave, µs on the server's clock. TTL seconds."""
+    """Sorted set: slots handed out and when the next one is free, µs on the server's clock. TTL a minute."""
     return f"{PREFIX}limit:{exchange}:{egress}"
 
 
 def pause(exchange: str, egress: str) -> str:
     """String: why nobody asks this exchange from this address now. TTL is the pause."""
     return f"{PREFIX}pause:{exchange}:{egress}"
+
+
+def breaker(exchange: str, egress: str) -> str:
+    """Hash: since when an exchange fails, and when a single request may ask again, µs. TTL minutes."""
+    return f"{PREFIX}breaker:{exchange}:{egress}"
+
+
+def traffic(exchange: str, egress: str) -> str:
+    """Hash: what was sent, refused, failed and tried again, in steps of 10 s. TTL two minutes."""
+    return f"{PREFIX}traffic:{exchange}:{egress}"
 
 
 def request(request_id: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bus.errors import SettingsError
+from bus.text import address
 
 Pace = Literal["conservative", "half", "full"]
 LogForm = Literal["text", "json"]
@@ -109,16 +110,23 @@ def _redis_url(value: str | None) -> str | None:
     scheme = value.partition("://")[0]
     if scheme not in ("redis", "rediss", "unix"):
         raise SettingsError(
-            f"{_PREFIX}REDIS_URL={_without_password(value)!r} is no Redis address; "
+            f"{_PREFIX}REDIS_URL={address(value)!r} is no Redis address; "
             "write redis://HOST:PORT/0, rediss://… or unix:///PATH"
         )
     return value
 
 
 def _http_url(name: str, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingsError(f"{_PREFIX}{name}={value[:80]!r} is no base URL; write http://HOST:PORT or https://HOST")
+    try:
+        parts = urlsplit(value)
+        is_base = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        is_base = False
+    if not is_base:
+        raise SettingsError(
+            f"{_PREFIX}{name}={address(value)!r} is no base URL; write http://HOST:PORT or https://HOST, "
+            "with a path if need be and without a query"
+        )
     return value.rstrip("/")
 
 
@@ -127,7 +135,3 @@ def _home(value: str | None, env: Mapping[str, str]) -> Path:
         return Path(value).expanduser()
     state = env.get("XDG_STATE_HOME")
     return (Path(state) if state else Path("~/.local/state").expanduser()) / "candlebus"
-
-
-def _without_password(url: str) -> str:
-    return url if "@" not in url else url.partition("://")[0] + "://…@" + url.rpartition("@")[2]

@@ -9,6 +9,7 @@ from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.queue import queue_of
+from bus.traffic import Traffic, traffic_of
 from producers.client import workers_of
 
 
@@ -31,6 +32,8 @@ class ExchangeLook(msgspec.Struct, frozen=True, kw_only=True):
         queued: Turns that wait in its queue.
         open_requests: Requests that have not ended.
         workers: Processes that serve its queue.
+        traffic: What all workers sent it in the last minute, how much of their pace that is, and whether its breaker
+            is open, by address.
     """
 
     exchange: str
@@ -38,6 +41,7 @@ class ExchangeLook(msgspec.Struct, frozen=True, kw_only=True):
     open_requests: int
     workers: int
     pauses: tuple[Pause, ...]
+    traffic: tuple[Traffic, ...] = ()
 
     @property
     def is_deserted(self) -> bool:
@@ -61,6 +65,7 @@ def look_at(redis: Redis, exchanges: Sequence[str]) -> list[ExchangeLook]:
             open_requests=int(redis.zcard(keys.open_requests(exchange))),
             workers=workers_of(redis, exchange),
             pauses=pauses_of(redis, exchange),
+            traffic=traffic_of(redis, exchange),
         )
         for exchange in exchanges
     ]

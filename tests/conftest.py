@@ -1,14 +1,22 @@
-"""Fixtures of all tests: a real server, a clean connection, the recorded data, a leak check."""
+"""Fixtures of all tests: a real server, a clean connection, the recorded data, a leak check.
+
+``pytest --hypothesis-profile=full tests/bus`` tries every property on its full number of cases.
+"""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from bus.connection import connect
 from bus.embedded import EmbeddedServer
+from tests.bus.thoroughness import FIRST, FULL
+
+settings.register_profile(FULL)
+settings.register_profile(FIRST)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+from requests.utils import get_auth_from_url
 from urllib3.exceptions import DecodeError, HTTPError
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
+from bus.text import address
 from workers.http_session import CHUNK_BYTES, bounded_session
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
@@ -40,7 +42,10 @@ class HttpClient:
     Args:
         exchange_name: Named in errors.
         base_url: Scheme and host, ``http`` or ``https``; everything else about the address comes from the adapters.
-        gate: Called with the request's weight right before it leaves; it waits for the budget or raises.
+            A user and password in it are sent with every request and stand in no message.
+        gate: Called with the request's weight; it waits for the budget or raises, and says until when the request must
+            have left, in seconds of ``monotonic``, or None for whenever. A request that is held up on its way to the
+            wire, by the set-up of its connection or because the process was stopped, goes through it again.
         session: Used as it is; without one a session of our own, which follows no redirect and keeps no cookie.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence of the exchange.
@@ -56,7 +61,7 @@ class HttpClient:
         self,
         exchange_name: str,
         base_url: str,
-        gate: Callable[[int], None],
+        gate: Callable[[int], float | None],
         *,
         session: requests.Session | None = None,
         connect_timeout_s: float = 5,
@@ -66,16 +71,17 @@ class HttpClient:
         on_answer: Callable[[Response], None] | None = None,
     ) -> None:
         if not _is_base_url(base_url):
-            raise SettingsError(f"{base_url[:80]!r} is no base URL of {exchange_name}; write https://HOST")
+            raise SettingsError(f"{address(base_url)!r} is no base URL of {exchange_name}; write https://HOST")
         self.exchange_name = exchange_name
-        self.base_url = base_url.rstrip("/")
+        self.base_url, self._login = _without_login(base_url.rstrip("/"))
         self._gate = gate
         self._on_answer = on_answer
         self._timeouts_s = (connect_timeout_s, read_timeout_s)
         self._deadline_s = deadline_s
         self._monotonic = monotonic
-        self._ends_s = float("inf")
-        self._session = bounded_session(self._patience_s) if session is None else session
+        self._ends_s = self._leaves_by_s = float("inf")
+        self._weight = 0
+        self._session = bounded_session(self._patience_s, self._check_budget) if session is None else session
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -93,9 +99,10 @@ class HttpClient:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
+        request.auth = self._login
         prepared = self._session.prepare_request(request)
-        self._gate(weight)
-        self._ends_s = self._monotonic() + self._deadline_s
+        self._weight = weight
+        self._pass_gate()
         try:
             answer = self._send(prepared)
         except DecodeError as error:
@@ -108,6 +115,16 @@ class HttpClient:
         if self._on_answer is not None:
             self._on_answer(answer)
         return answer
+
+    def _pass_gate(self) -> None:
+        leaves_by_s = self._gate(self._weight)
+        self._leaves_by_s = float("inf") if leaves_by_s is None else leaves_by_s
+        self._ends_s = self._monotonic() + self._deadline_s
+
+    def _check_budget(self) -> None:
+        """Called when the connection stands, right before bytes leave."""
+        while self._monotonic() > self._leaves_by_s:
+            self._pass_gate()
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
@@ -184,6 +201,14 @@ _CAUSES: Final[dict[type[BaseException], str]] = {
 def origin(url: str) -> str:
     """Scheme and host of an address."""
     return "/".join(url.split("/", 3)[:3])
+
+
+def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """The URL without user and password, and these."""
+    login = get_auth_from_url(url)
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", login if any(login) else None
 
 
 def _is_base_url(text: str) -> bool:

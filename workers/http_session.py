@@ -16,11 +16,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 CHUNK_BYTES: Final = 65_536
 
 
-def bounded_session(patience_s: Callable[[], float]) -> requests.Session:
+def bounded_session(patience_s: Callable[[], float], check_budget: Callable[[], None]) -> requests.Session:
     """A session of an exchange.
 
     Args:
         patience_s: How long the next read may wait, in seconds; raises when there is no patience left.
+        check_budget: Called when a connection stands, right before bytes of a request leave.
     """
     session = _Session()
     session.trust_env = False  # no proxy, no .netrc, no certificates from the environment
@@ -29,7 +30,7 @@ def bounded_session(patience_s: Callable[[], float]) -> requests.Session:
         {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"candlebus/{_version()}"}
     )
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _BoundedAdapter(patience_s))
+        session.mount(scheme, _BoundedAdapter(patience_s, check_budget))
     return session
 
 
@@ -48,8 +49,9 @@ class _Session(requests.Session):
 class _BoundedAdapter(HTTPAdapter):
     """Connections whose every wait for bytes is bounded, those for the header lines too."""
 
-    def __init__(self, patience_s: Callable[[], float]) -> None:
+    def __init__(self, patience_s: Callable[[], float], check_budget: Callable[[], None]) -> None:
         self._patience_s = patience_s
+        self._check_budget = check_budget
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -60,12 +62,22 @@ class _BoundedAdapter(HTTPAdapter):
             bounded: Any = _BoundedSocket(sock, patience_s)
             return http.client.HTTPResponse(bounded, *args, **kwargs)
 
-        plain = type("Plain", (HTTPConnection,), {"response_class": staticmethod(response)})
-        secure = type("Secure", (HTTPSConnection,), {"response_class": staticmethod(response)})
+        plain, secure = self._connection(HTTPConnection, response), self._connection(HTTPSConnection, response)
         self.poolmanager.pool_classes_by_scheme = {
             "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
         }
+
+    def _connection(self, base: type[HTTPConnection], response: Callable[..., Any]) -> type[HTTPConnection]:
+        check_budget = self._check_budget
+
+        def send(connection: HTTPConnection, data: Any) -> None:
+            if connection.sock is None:
+                connection.connect()
+            check_budget()
+            base.send(connection, data)
+
+        return type(base.__name__, (base,), {"response_class": staticmethod(response), "send": send})
 
 
 class _BoundedSocket:

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError
+from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError, WorkerEnding
 from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
 from bus.requests import Claim, RequestBook
+from bus.series import NAME
 from workers.desk import Desk
+from workers.exchanges.pauses import LONGEST_WAIT_MS
 from workers.lease import HeldLease
 from workers.turn import Turn
 
@@ -61,7 +63,7 @@ class Jobs:
             request = msgspec.convert(arguments, FetchRequest)
         except msgspec.ValidationError as error:
             raise RequestError(f"not a fetch request: {error}") from error
-        if not request.request_id or len(request.request_id) > 64:
+        if not NAME.fullmatch(request.request_id):  # no key is made of another
             request.check()
         claim = self._book.claim(request, turn_of(self._job_id(), request.request_id), self._worker)
         if isinstance(claim, str):
@@ -79,6 +81,8 @@ class Jobs:
                 self._go_on(request, claim, blameless=turn.was_cut_short)
         except Fenced as error:
             _log.info("turn given up", extra={"request_id": request.request_id, "cause": str(error)})
+        except WorkerEnding:
+            self._go_on(request, claim, blameless=True)
         except RateLimited as error:
             self._wait_out(request, claim, error)
         except CandleBusError as error:
@@ -87,10 +91,13 @@ class Jobs:
 
     def _wait_out(self, request: FetchRequest, claim: Claim, error: RateLimited) -> None:
         if not isinstance(error, Paused):
-            self._desk.note_refusal(error)
             self._book.count_refusal(request.request_id)
             _log.warning("refused", extra={"request_id": request.request_id, "cause": str(error)})
-        self._go_on(request, claim, blameless=True)
+        if error.pause_ms > LONGEST_WAIT_MS:  # nobody is kept waiting for days
+            _log.warning("request failed", extra={"request_id": request.request_id, "cause": str(error)})
+            self._book.fail(claim, error)
+        else:
+            self._go_on(request, claim, blameless=True)
 
     def _go_on(self, request: FetchRequest, claim: Claim, *, blameless: bool) -> None:
         try:

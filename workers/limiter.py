@@ -1,17 +1,22 @@
 """The shared budget: when the next request to an exchange may leave, from this egress address, for all workers."""
 
+import math
+import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from contextlib import nullcontext
+from typing import Any, Final
 
 import msgspec
 from redis import Redis
 
 from bus import keys
-from bus.errors import Paused
+from bus.errors import BusUnavailable, OutOfService, Paused
 from bus.scripts import Script
 from bus.settings import Pace
+from workers.breaker import OUTAGE_S, PROBE_LEASE_US, Breaker
 from workers.exchanges.base import Facts, Limit
+from workers.exchanges.pauses import LONGEST_WAIT_MS
 
 #: The original integration's distance between requests.
 CONSERVATIVE_INTERVAL_S: Final = 0.7
@@ -22,6 +27,8 @@ _SHARES: Final[dict[Pace, float]] = {"half": 0.5, "full": 0.98}
 _LATE_SHARE: Final = 0.8
 #: Longer pauses are for the caller to wait out, who can do something else.
 LONGEST_NAP_S: Final = 5.0
+#: So many slots in a row that are over before the server's answer is there: it is too far away for the limit.
+_MOST_LOST: Final = 100
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,34 +50,51 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 def budget(facts: Facts, pace: Pace) -> Budget:
     """The budget of an exchange at a pace.
 
-    Several limits hold at once; the one with the longest distance between requests decides. ``conservative`` is one
-    candle request each 0.7 s, whatever its weight.
+    Several limits hold at once; the one with the longest distance between requests decides how far they stand apart,
+    the one with the least room how late they may come. ``conservative`` is one candle request each 0.7 s, whatever its
+    weight.
     """
-    slowest = max(facts.limits, key=lambda limit: limit.window_ms / limit.weight)
+    weights = sorted(msgspec.structs.astuple(facts.weights))
     if pace == "conservative":
         interval_us = CONSERVATIVE_INTERVAL_S * 1e6 / facts.weights.candles
-        share = min(0.5, _interval_us(slowest, 1.0) / interval_us)
+        interval_us = max(interval_us, *(_interval_us(limit, 0.5, weights) for limit in facts.limits))
     else:
-        share = _SHARES[pace]
-        interval_us = _interval_us(slowest, share)
-    margin_us = (1 - share) * slowest.window_ms * 1000
+        interval_us = max(_interval_us(limit, _SHARES[pace], weights) for limit in facts.limits)
+    margin_us = min(interval_us * _room(limit, weights) - limit.window_ms * 1000 for limit in facts.limits)
     return Budget(
-        interval_us=round(interval_us),
+        interval_us=math.ceil(interval_us),
         max_ahead_us=max(1_000_000, round(2 * interval_us * facts.weights.candles)),
         late_us=round(_LATE_SHARE * margin_us),
         rows=min(CONSERVATIVE_ROWS, facts.page_rows) if pace == "conservative" else facts.page_rows,
     )
 
 
-def _interval_us(limit: Limit, share: float) -> float:
-    return limit.window_ms * 1000 / (limit.weight * share)
+def _interval_us(limit: Limit, share: float, weights: list[int]) -> float:
+    """Distance of requests of weight 1 that uses this share of the limit, µs."""
+    usable = min(limit.weight * share, _room(limit, weights) * _SHARES["full"])
+    return limit.window_ms * 1000 / usable
+
+
+def _room(limit: Limit, weights: list[int]) -> int:
+    """How much weight may stand between the first and the last of a window's requests.
+
+    The last one's whole weight lies within the window, however near to its end: of requests of weight 3, a window of
+    10 holds three and not the fourth. Totals are multiples of what all weights have in common.
+    """
+    common = math.gcd(*weights)
+    return max(1, limit.weight // common * common + common - weights[-1])
 
 
 class Limiter:
     """The budget of one exchange and egress address, kept on the server and by its clock.
 
-    A generic cell rate algorithm with a burst of one: the script hands out the next free slot and the caller sleeps
-    until it comes, so slots are first come, first served and no client clock matters.
+    A generic cell rate algorithm with a burst of one: the script hands out the next free slot, the caller sleeps until
+    it comes and then uses it up on the server, right before its request leaves. So slots are first come, first served,
+    no client clock matters, and a slot is of no use once the exchange has refused somebody, its instant is over, or the
+    server has lost it.
+
+    Attributes:
+        breaker: That of the same exchange and address.
     """
 
     def __init__(
@@ -86,39 +110,88 @@ class Limiter:
         self._redis = redis
         self._exchange = exchange
         self._budget = budget
-        self._limit_key = keys.limit(exchange, egress)
+        self.breaker = Breaker(redis, exchange, egress)
         self._pause_key = keys.pause(exchange, egress)
+        self._keys = [
+            keys.limit(exchange, egress),
+            self._pause_key,
+            keys.breaker(exchange, egress),
+            keys.traffic(exchange, egress),
+        ]
         self._reserve = Script(redis, "reserve")
+        self._pause = Script(redis, "pause")
+        self._asking = threading.Lock()
         self._sleep = sleep
         self._monotonic = monotonic
 
-    def acquire(self, weight: int) -> None:
+    def acquire(self, weight: int) -> float:
         """Return when a request of that weight may leave.
+
+        Returns:
+            Until when it must have left, in seconds of the monotonic clock; later it needs another slot.
 
         Raises:
             Paused: The exchange is left alone for longer than a nap.
+            OutOfService: It has been failing for so long that nobody waits for it.
+            BusUnavailable: The server answers too slowly for slots this close.
             redis.RedisError: The server is away; then nothing may leave.
         """
-        while True:
-            asked_at = self._monotonic()
-            cost_us = weight * self._budget.interval_us
-            what, wait_us = self._reserve([self._limit_key, self._pause_key], [cost_us, self._budget.max_ahead_us])
-            wait_s = int(wait_us) / 1e6
-            if what == b"paused" and wait_s > LONGEST_NAP_S:
-                raise Paused(self._exchange, self._paused_for(wait_s), pause_ms=round(wait_s * 1000))
-            self._sleep(wait_s)
-            late_us = (self._monotonic() - asked_at - wait_s) * 1e6
-            if what == b"go" and late_us <= self._budget.late_us:
-                return
+        cost_us = weight * self._budget.interval_us
+        for _ in range(_MOST_LOST):
+            leaves_by_s = self._slot(cost_us)
+            if self._monotonic() <= leaves_by_s:
+                return leaves_by_s
+        raise BusUnavailable(
+            f"the server takes more than {self._budget.late_us / 1000:g} ms to answer, within which a request to "
+            f"{self._exchange} has to leave; bring it nearer, or set CANDLEBUS_PACE=half"
+        )
 
-    def pause(self, pause_ms: int, reason: str) -> None:
-        """Let no worker of this exchange and address ask for ``pause_ms``; a longer pause that holds already stays."""
-        if pause_ms > self.paused_ms():
-            self._redis.set(self._pause_key, reason[:500], px=pause_ms)
+    def _slot(self, cost_us: int) -> float:
+        """Reserve slots until one is used in time; until when its request must have left, monotonic seconds."""
+        slot = b""
+        while True:
+            # One thread of a process asks for a slot at a time; the others would be told to ask again in chorus.
+            with nullcontext() if slot else self._asking:
+                asked_s = self._monotonic()
+                what, micros, detail = self._ask(cost_us, slot)
+                if what == b"go":
+                    self.breaker.is_probing = bool(detail)
+                    return asked_s + int(micros) / 1e6
+                slot = detail if what == b"wait" else b""
+                if not slot:
+                    self._nap(what, int(micros) / 1e6, detail)
+            if slot:
+                self._sleep(int(micros) / 1e6)
+
+    def _ask(self, cost_us: int, slot: bytes) -> Any:
+        budget = self._budget
+        return self._reserve(self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US])
+
+    def _nap(self, what: bytes, wait_s: float, detail: Any) -> None:
+        """Sleep until asking again makes sense, or raise where the caller had better do something else."""
+        if what == b"broken" and int(detail) / 1e6 > OUTAGE_S:
+            raise OutOfService(self._exchange, self.breaker.told(int(detail) / 1e6, wait_s))
+        if what != b"wait" and wait_s > LONGEST_NAP_S:
+            why = self._paused_for(wait_s) if what == b"paused" else self.breaker.told(int(detail) / 1e6, wait_s)
+            raise Paused(self._exchange, why, pause_ms=round(wait_s * 1000))
+        self._sleep(wait_s)
+
+    def pause(self, pause_ms: int, reason: str, *, refusals: int = 0) -> None:
+        """Let no worker of this exchange and address ask for ``pause_ms``; a longer pause that holds already stays.
+
+        Args:
+            refusals: How many refusals of the exchange stand behind it.
+        """
+        self._pause([self._pause_key, self._keys[3]], [pause_ms, reason[:500], refusals])
 
     def paused_ms(self) -> int:
         """How long the pause still lasts, ms; 0 when there is none."""
         return max(0, int(self._redis.pttl(self._pause_key)))
+
+    def rest_ms(self) -> int:
+        """How long a worker had better take no job, ms: they would only come back; 0 where they are done, or fail."""
+        paused_ms = self.paused_ms()
+        return paused_ms if 0 < paused_ms <= LONGEST_WAIT_MS else self.breaker.rest_ms()
 
     def _paused_for(self, wait_s: float) -> str:
         reason = self._redis.get(self._pause_key)

@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from bus.errors import ClockRejected, Paused, RateLimited
+from bus.errors import (
+    CandleBusError,
+    ClockRejected,
+    ExchangeError,
+    ExchangeUnavailable,
+    MalformedPage,
+    OutOfService,
+    Paused,
+    RateLimited,
+)
 from bus.messages import Contract
 from bus.timeframes import Timeframe
 from workers.exchanges.base import Exchange, Facts, Page, Ticker
@@ -27,16 +36,22 @@ class Watched:
         *,
         on_refusal: Callable[[RateLimited], None],
         on_clock_rejected: Callable[[], None],
+        on_failure: Callable[[ExchangeError], None] = lambda _: None,
+        on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         """Watch an adapter.
 
         Args:
             on_refusal: Called when the exchange refuses for the rate.
             on_clock_rejected: Called when it finds our clock wrong, before anybody asks again.
+            on_failure: Called when it does not answer, or with trouble of its own, or what cannot be believed.
+            on_answer: Called when it answers in its right mind, be it with a refusal.
         """
         self._exchange = exchange
         self._on_refusal = on_refusal
         self._on_clock_rejected = on_clock_rejected
+        self._on_failure = on_failure
+        self._on_answer = on_answer
         self.facts = exchange.facts
 
     def server_time(self, http: HttpClient) -> int:
@@ -62,9 +77,16 @@ class Watched:
 
     def _told(self, ask: Callable[[], _T]) -> _T:
         try:
-            return ask()
-        except Paused:
+            answer = ask()
+        except (Paused, OutOfService):
             raise  # known already: it is why nothing was asked
-        except RateLimited as error:
-            self._on_refusal(error)
+        except (ExchangeUnavailable, MalformedPage) as error:
+            self._on_failure(error)
             raise
+        except CandleBusError as error:
+            self._on_answer()
+            if isinstance(error, RateLimited):
+                self._on_refusal(error)
+            raise
+        self._on_answer()
+        return answer

@@ -9,12 +9,12 @@ from typing import Final, TextIO
 import msgspec
 
 from bus.clock import SystemClock
-from bus.connection import address
 from bus.errors import CandleBusError, PartialResult, RequestError, SettingsError
 from bus.fetch_request import check_span
 from bus.instants import duration
 from bus.series import Series
 from bus.settings import PACES, Pace, load
+from bus.text import address
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import CandleBus, check_series
 from candlebus.commands.options import instant_ms, one_of

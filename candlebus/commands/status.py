@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from bus.connection import address
 from bus.errors import GroupError
 from bus.group_status import GroupStatus
 from bus.groups import GroupBook
 from bus.instants import duration, iso
 from bus.settings import load
+from bus.text import address
 from candlebus.commands.grouping import held_line
 from candlebus.commands.shared import bus_url, shared_bus
 from candlebus.output.tables import show, table_of

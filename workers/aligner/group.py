@@ -57,6 +57,7 @@ class GroupAligner:
         self.group = group
         self.fence = fence
         self._aligner, self._rows, self._commit = last.aligner, last.rows, last.commit
+        self._written_ms = last.written_ms
         self._series = {stream: name for name, stream in streams_of(group).items()}
         self._numbers = {stream: number for number, stream in enumerate(self._series, start=1)}
         self._backlogs = {
@@ -157,7 +158,7 @@ class GroupAligner:
         if self._unread or not self._has_news:
             return None
         self._has_news = False
-        rows = self._final_rows()
+        rows = [row for row in self._final_rows() if row.open_time > self._written_ms]
         self._rows += len(rows)
         batches = [part for at_ms, one in aligned_batches(self.group, rows) for part in (at_ms, encode(one))]
         lists = counted(batches, 2) + counted(self._late_messages(), 1) + counted(self._begun_pieces(), 1)

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-#: Nobody is kept waiting longer; an exchange that still refuses then says so again.
-LONGEST_PAUSE_MS: Final = 24 * 3_600_000
+#: Nobody is kept waiting longer: where an exchange wants more silence, requests fail.
+LONGEST_WAIT_MS: Final = 24 * 3_600_000
+#: Nothing longer is believed; an exchange that still refuses then says so again.
+LONGEST_PAUSE_MS: Final = 30 * LONGEST_WAIT_MS
 
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 

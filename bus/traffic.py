@@ -1,0 +1,100 @@
+"""What all workers have sent to an exchange from one address lately, how it went, and whether its breaker is open."""
+
+from typing import Any, Final
+
+import msgspec
+from redis import Redis
+
+from bus import keys
+
+#: The scripts count in steps of so many seconds of the server's clock.
+STEP_S: Final = 10
+_STEPS: Final = 6
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """An exchange that has answered nothing but errors: one request at a time asks whether it is back.
+
+    Attributes:
+        open_ms: For how long nobody else has asked, ms.
+        probe_ms: When the next one may ask, ms from now.
+        probes: How many have asked in vain.
+        reason: What the last one met.
+    """
+
+    open_ms: int
+    probe_ms: int
+    probes: int
+    reason: str
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What left for an exchange from one address within ``span_ms`` until now, all workers together.
+
+    Attributes:
+        span_ms: Fifty to sixty seconds.
+        sent: Requests, retries included.
+        refused: Those that the exchange refused for the rate.
+        failed: Those that it did not answer, or with trouble of its own.
+        retried: Those that asked once more for what had failed.
+        budget_share: How much of what the pace allows they used, in [0, 1] but for a request at its edge.
+        breaker: None while it is closed.
+    """
+
+    egress: str
+    span_ms: int
+    sent: int
+    refused: int
+    failed: int
+    retried: int
+    budget_share: float
+    breaker: Breaker | None
+
+
+def traffic_of(redis: Redis, exchange: str) -> tuple[Traffic, ...]:
+    """The traffic of the last minute to an exchange, by address; none where nothing was sent."""
+    pattern = keys.traffic(exchange, "*")
+    found = sorted(key.decode() for key in redis.scan_iter(pattern, count=1_000))
+    return tuple(traffic(redis, exchange, key.removeprefix(keys.traffic(exchange, ""))) for key in found)
+
+
+def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
+    """The traffic of the last minute to an exchange from one address."""
+    with redis.pipeline() as pipeline:
+        pipeline.time()
+        pipeline.hgetall(keys.traffic(exchange, egress))
+        pipeline.hgetall(keys.breaker(exchange, egress))
+        (seconds, micros), counted, opened = pipeline.execute()
+    now_us = seconds * 1_000_000 + micros
+    counts = _counts(counted, seconds // STEP_S)
+    span_ms = (_STEPS - 1) * STEP_S * 1000 + now_us // 1000 % (STEP_S * 1000)
+    return Traffic(
+        egress=egress,
+        span_ms=span_ms,
+        sent=counts.get("sent", 0),
+        refused=counts.get("refused", 0),
+        failed=counts.get("failed", 0),
+        retried=counts.get("retried", 0),
+        budget_share=round(counts.get("used_us", 0) / (span_ms * 1000), 4),
+        breaker=_breaker(opened, now_us),
+    )
+
+
+def _counts(counted: dict[bytes, bytes], step: int) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for field, value in counted.items():
+        number, _, what = field.decode().partition(":")
+        if step - _STEPS < int(number) <= step:
+            counts[what] = counts.get(what, 0) + int(value)
+    return counts
+
+
+def _breaker(opened: dict[Any, bytes], now_us: int) -> Breaker | None:
+    if b"probe_us" not in opened:
+        return None
+    return Breaker(
+        open_ms=max(0, now_us - int(opened[b"opened_us"])) // 1000,
+        probe_ms=max(0, int(opened[b"probe_us"]) - now_us) // 1000,
+        probes=int(opened[b"probes"]),
+        reason=opened[b"reason"].decode(errors="replace"),
+    )
