@@ -1,6 +1,5 @@
 """The aligner process: holds its fair share of the groups, aligns what their streams bring, lets go in order."""
 
-import gc
 import logging
 import os
 import signal
@@ -178,12 +177,6 @@ class AlignerProcess:
         self._wakeup.remove(names)
 
 
-def spare_the_collector() -> None:
-    """Collect garbage less often: rows and candles come by the thousand and hold no circles (30 % of a backfill)."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
 def run_aligner(settings: Settings, only: list[str]) -> None:
     """Align the groups of the bus until SIGTERM or SIGINT.
 
@@ -194,7 +187,6 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     """
     if settings.redis_url is None:
         raise SettingsError("an aligner needs a server: set CANDLEBUS_REDIS_URL, or start one with 'candlebus up'")
-    spare_the_collector()
     client = connect(settings.redis_url)
     process = AlignerProcess(client, only)
 
