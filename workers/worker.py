@@ -35,6 +35,8 @@ class ExchangeWorker(SimpleWorker):
     """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with."""
 
     queue_class = SafeQueue
+    #: RQ waits twice as long after every try that finds no server, up to a minute; a request runs on within 30 s.
+    max_connection_wait_time = 5.0
 
     def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis) -> None:
         """Serve ``desk``'s exchange.
