@@ -21,6 +21,7 @@ CandleBusError
 ├── BusError                  the bus stands in the way (exit code 1)
 │   ├── BusUnavailable        no server, or it does not answer
 │   ├── Fenced                another attempt has taken over this request or group
+│   ├── WorkerEnding          this worker was asked to end; another goes on with the request
 │   ├── EntriesLost           entries were trimmed before they were read
 │   └── DecodeError           an entry that is not ours, or damaged
 │       └── UnknownVersion    an entry of a layout that this version does not know
@@ -147,6 +148,10 @@ class BusUnavailable(BusError):
 
 class Fenced(BusError):
     """Another attempt has taken over; whatever this one still does has no effect."""
+
+
+class WorkerEnding(BusError):
+    """This worker was asked to end and asks the exchange nothing more; another goes on with the request."""
 
 
 class EntriesLost(BusError):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError
+from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError, WorkerEnding
 from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
 from bus.requests import Claim, RequestBook
@@ -81,6 +81,8 @@ class Jobs:
                 self._go_on(request, claim, blameless=turn.was_cut_short)
         except Fenced as error:
             _log.info("turn given up", extra={"request_id": request.request_id, "cause": str(error)})
+        except WorkerEnding:
+            self._go_on(request, claim, blameless=True)
         except RateLimited as error:
             self._wait_out(request, claim, error)
         except CandleBusError as error:

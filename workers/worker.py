@@ -2,15 +2,19 @@
 
 import logging
 import os
+import signal
 import socket
 import time
+from types import FrameType
 from typing import Any, Final
 
 from redis import Redis, ResponseError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
+from rq.worker import WorkerStatus
 
 from bus.connection import check_server, connect, readable_errors
 from bus.errors import BusError, CandleBusError, SettingsError
@@ -19,6 +23,7 @@ from bus.safe_job import SafeQueue, safe_job_class
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
+from workers.lifespan import Lifespan
 from workers.sweeper import put_back_overdue, trim_streams
 from workers.upkeep import Upkeep
 
@@ -35,18 +40,20 @@ class ExchangeWorker(SimpleWorker):
     """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with."""
 
     queue_class = SafeQueue
-    #: RQ waits twice as long after every try that finds no server, up to a minute; a request runs on within 30 s.
+    #: A server that comes back is found within so many seconds.
     max_connection_wait_time = 5.0
 
-    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis) -> None:
+    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis, lifespan: Lifespan | None = None) -> None:
         """Serve ``desk``'s exchange.
 
         Args:
             bus: Connection for our own commands, without library retries.
             rq_connection: Connection of RQ's, which raises the timeouts of the pool that it is given.
+            lifespan: After what to end between two jobs; by default that of every worker.
         """
         self._desk = desk
         self._bus = bus
+        self._lifespan = lifespan or Lifespan()
         self._trimmed_at = 0.0
         self._exchange = desk.exchange.facts.name
         self._job_id = ""
@@ -72,6 +79,18 @@ class ExchangeWorker(SimpleWorker):
         except ResponseError as error:  # of RQ's bookkeeping: a key of the job's is not what it should be
             _log.error("job given up", extra={"job_id": job.id, "cause": str(error)})
             self._bus.lrem(queue.intermediate_queue_key, 1, job.id)
+        if self._lifespan.is_over_after_job():
+            _log.info("worker begins anew", extra={"exchange": self._exchange})
+            self._stop_requested = True
+
+    def request_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """End once what is under way is published; once is enough, for what is under way has bounds of its own."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self._stop_requested = True
+        self._desk.end()
+        if self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
@@ -130,8 +149,8 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
         with readable_errors(settings.redis_url):
             check_server(bus)
             worker = ExchangeWorker(desk, bus, rq_connection)
-        _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
-        worker.work(burst=burst, logging_level="WARNING")
+            _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
+            worker.work(burst=burst, logging_level="WARNING")
         if not (burst or worker.was_asked_to_stop):
             raise BusError(f"the worker of {exchange} ended over what its log line above names; it is to be restarted")
     finally:

@@ -7,14 +7,16 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local room = tonumber(ARGV[3])
 local fences = {}
 for i = 2, #KEYS do
-  local held = redis.call('HMGET', KEYS[i], 'owner', 'until', 'fence')
-  local mine = held[1] == ARGV[1] and tonumber(held[2]) > 0
+  -- A lease that is none, or holds what is no number, is nobody's to take: it must not cost the other groups theirs.
+  local held = redis.pcall('HMGET', KEYS[i], 'owner', 'until', 'fence')
+  local ends = not held.err and tonumber(held[2] or '0')
   local fence = 0
-  if mine then
-    fence = tonumber(held[3])
-  elseif room > 0 and tonumber(held[2] or '0') <= now and redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
-    fence = redis.call('HINCRBY', KEYS[i], 'fence', 1)
-    room = room - 1
+  if ends and held[1] == ARGV[1] and ends > 0 then
+    fence = tonumber(held[3]) or 0
+  elseif ends and room > 0 and ends <= now and redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
+    local raised = redis.pcall('HINCRBY', KEYS[i], 'fence', 1)
+    fence = type(raised) == 'number' and raised or 0
+    room = room - math.min(fence, 1)
   end
   if fence > 0 then redis.call('HSET', KEYS[i], 'owner', ARGV[1], 'until', now + ARGV[2]) end
   fences[i - 1] = fence

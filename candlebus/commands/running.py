@@ -18,8 +18,8 @@ from candlebus.durable import DurableBus
 from workers.exchanges import registry
 from workers.supervisor import Supervisor
 
-#: Below the half minute after which an orchestrator kills, with time left for ourselves.
-_GRACE_S = 20.0
+#: Longer than an answer of an exchange may take (20 s), below the 25 s that are promised.
+_GRACE_S = 22.0
 _STANDARD_ERROR = 2
 
 

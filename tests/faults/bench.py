@@ -23,7 +23,10 @@ from tests.faults.truth import Truth, expected_rows
 
 _PATCHES: Final = Path(__file__).with_name("patches")
 _COINS: Final = ("BTC", "ETH")
+_LIVE_COIN: Final = "SOL"
 _MOST_OPEN: Final = 8
+#: Tighter than the documented limits: a fifth more than what half the pace sends, room for what a rollback forgets.
+_LIMITS: Final = {"bingx": "130/10", "kucoinfutures": "175/10"}
 _LOOK_S: Final = 0.1
 _START_S: Final = 30.0
 #: Spans of all runs begin somewhere after this, 2025-01-01.
@@ -64,7 +67,7 @@ class Bench:
         self._preload = Preload(folder)
         self.server = ServerUnderTest(folder, self._preload, program=how.program, wrapped=how.wrapped)
         self.server.fsync, self.server.options = fsync, list(how.options)
-        self.sandbox = Sandbox(venues=VENUES, slow_ms=1_000)
+        self.sandbox = Sandbox(venues=VENUES, slow_ms=1_000, limit=_LIMITS)
         self._log = (folder / "fleet.log").open("ab")
         self.fleet = Fleet(self._log, VENUES, workers=how.workers)
         self.server.start()
@@ -82,6 +85,7 @@ class Bench:
             self.server.control,
             [name for group in self.groups for name in group.series],
             self._start_ms,
+            live=[f"{venue}:{_LIVE_COIN}/USDT:USDT" for venue in VENUES],
             most_open=_MOST_OPEN,
             name=f"e{epoch}",
         )

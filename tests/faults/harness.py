@@ -136,7 +136,7 @@ class Harness:
         troubles = [str(violation) for violation in audit(bench.server.control).violations]
         troubles += compare(bench.server.control, bench.truth, asked, bench.groups, counts)
         troubles += [f"after {self._recovery_s:.0f} s without a fault {missing}"] if missing else []
-        troubles += [*_limits_exceeded(bench), *bench.fleet.refused]
+        troubles += [*_limits_exceeded(bench), *bench.fleet.too_large(), *bench.fleet.refused]
         return "\n".join(troubles[:_MOST_TOLD]), counts
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import redis as redis_library
 from redis import Redis
 
+from bus import keys
 from candlebus.sandbox import Sandbox
 from candlebus.sandbox.faults import FAULTS
 from tests.faults.preload import Preload
@@ -195,6 +196,15 @@ class Injector:
     def _forget_scripts(self, _: Fault) -> Heal:
         self._server.control.script_flush()
         return _in_full
+
+    def _destroy_group(self, fault: Fault) -> Heal:
+        """Destroy a consumer group of the aligner's, as somebody might by hand."""
+        streams = sorted(self._server.control.smembers(keys.streams()))
+        stream = streams[int(fault.numbers["which"]) % len(streams)] if streams else b""
+        groups: Any = self._server.control.xinfo_groups(stream) if streams else []
+        for group in groups:
+            self._server.control.xgroup_destroy(stream, group["name"])
+        return _in_full if groups else _in_vain
 
     def _clock_step(self, fault: Fault) -> Heal:
         clock = fault.target

@@ -14,6 +14,8 @@ from workers.supervisor import Supervised
 Role = Literal["worker", "aligner", "guardian", "supervisor"]
 _GRACE_S: Final = 5.0
 _LOOK_S: Final = 0.2
+#: An honest worker holds about 90 MiB; a body may have 32 MiB, on each of four threads.
+_MOST_BYTES: Final = 280 * 2**20
 
 
 class Fleet:
@@ -59,6 +61,16 @@ class Fleet:
                 if (role := _role(pid)) is not None:
                     yield pid, role
 
+    def too_large(self) -> list[str]:
+        """Processes that have ever held more memory than any input may cost them."""
+        peaks = {pid: _peak_bytes(pid) for role in ("worker", "aligner") for pid in self.members(role)}
+        most = _MOST_BYTES // 2**20
+        return [
+            f"process {pid} held {peak // 2**20} MiB, more than {most}"
+            for pid, peak in peaks.items()
+            if peak > _MOST_BYTES
+        ]
+
     def stop(self) -> None:
         """End everything: in order, then by force what is left of it."""
         self._ended.set()
@@ -100,6 +112,15 @@ def child_of(pid: int) -> int:
 def descendants(pid: int) -> list[int]:
     """The process itself and all below it."""
     return [pid, *(below for child in children(pid) for below in descendants(child))]
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most memory that a process ever held; 0 of one that is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _role(pid: int) -> Role | None:

@@ -9,6 +9,8 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
+from tests.faults.bomb import bomb
+
 ToxicKind = Literal[
     "latency",  # every piece waits `ms`
     "down",  # connections are cut and new ones refused
@@ -20,6 +22,7 @@ ToxicKind = Literal[
     "limit_data",  # a connection ends after `bytes` of replies
     "cut_before_reply",  # once: the `count`-th piece asked is passed on, its reply is not
     "cut_in_reply",  # once: the connection ends inside the reply, after `bytes` more of replies
+    "bomb",  # HTTP only: what is asked is answered with a compressed body that has no end
 ]
 TOXICS: Final[tuple[ToxicKind, ...]] = get_args(ToxicKind)
 _CHUNK: Final = 65_536
@@ -98,6 +101,10 @@ class _Link:
             if dose.asked == dose.toxic.count:
                 dose.strikes += 1
                 self._is_doomed = dose
+        if dose and dose.toxic.kind == "bomb":
+            dose.strikes += 1
+            await self._written(bomb(), self._client)
+            return False
         return await self._pass_on(data, sink, dose)
 
     async def _reply(self, data: bytes, sink: asyncio.StreamWriter) -> bool:

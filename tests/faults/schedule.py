@@ -58,6 +58,7 @@ class _Kind(msgspec.Struct, frozen=True, kw_only=True):
     holds: bool = False
 
 
+_LINK_TOXICS: Final = tuple(kind for kind in TOXICS if kind != "bomb")
 _LINKS: Final = ("workers-bus", "aligners-bus", *VENUES)
 _EXCHANGE_FAULTS: Final = (
     "http_429", "http_418", "http_500", "http_503", "html", "truncated", "drop", "slow", "busy", "empty_body",
@@ -105,6 +106,8 @@ _KINDS: Final[dict[str, _Kind]] = {
     "few_clients": _Kind(weight=1, targets=("server",), draw=lambda random: {"clients": 4}, holds=True),
     "busy_script": _Kind(weight=2, targets=("server",), holds=True),
     "forget_scripts": _Kind(weight=2, targets=("server",)),
+    "destroy_group": _Kind(weight=1, targets=("server",), draw=_which),
+    "bomb": _Kind(weight=2, targets=VENUES, holds=True),
     "clock_step": _Kind(weight=3, targets=("server", "worker", "aligner"), draw=_step, holds=True),
     "link": _Kind(weight=34, targets=_LINKS, holds=True),
     "exchange": _Kind(weight=14, targets=VENUES, holds=True),
@@ -132,7 +135,7 @@ def _fault(random: Random) -> Fault:
     kind = _KINDS[name]
     target, numbers = random.choice(kind.targets), kind.draw(random)
     if name == "link":
-        name = random.choice(TOXICS)
+        name = random.choice(_LINK_TOXICS)
         numbers = _dose(random, name)
     elif name == "exchange":
         name = random.choice(_EXCHANGE_FAULTS)

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -146,6 +147,17 @@ def test_cut_before_reply_loses_the_reply_of_what_was_done_and_only_once(
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as another:
         assert _ask(another, b"third") == b"<third"
     assert dose.strikes == 1
+
+
+def test_a_bomb_is_the_answer_to_whatever_is_asked(client: socket.socket, proxy: Proxy) -> None:
+    proxy.poison(Toxic(kind="bomb"))
+    client.sendall(b"GET / HTTP/1.1")
+    got = b""
+    while piece := client.recv(65_536):
+        got += piece
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert b"Content-Encoding: gzip" in head
+    assert len(zlib.decompressobj(31).decompress(body, 1_000)) == 1_000
 
 
 def test_cut_in_reply_ends_inside_it_and_only_once(client: socket.socket, proxy: Proxy) -> None:

@@ -1,6 +1,7 @@
 """What is asked while faults happen: spans of several series, one after the other, asked again until they are there."""
 
 import threading
+import time
 from collections import Counter
 from typing import Final
 
@@ -16,16 +17,22 @@ from producers.client import Producer
 FRAME: Final = TIMEFRAMES["1m"]
 #: Candles of a request: five pages of the harness's.
 SLOTS: Final = 300
+LIVE_SLOTS: Final = 30
+_LIVE_EVERY_S: Final = 1.5
 _LOOK_S: Final = 0.1
 
 
 class Asked(msgspec.Struct, kw_only=True):
-    """A request as the harness knows it; ``since_ms`` inclusive, ``until_ms`` exclusive."""
+    """A request as the harness knows it; ``since_ms`` inclusive, ``until_ms`` exclusive.
+
+    A live one asks for the last ``limit`` candles instead, up to whichever has closed.
+    """
 
     request_id: str
     series: str
-    since_ms: int
-    until_ms: int
+    since_ms: int = 0
+    until_ms: int = 0
+    limit: int | None = None
     is_accepted: bool = False
     is_done: bool = False
 
@@ -40,13 +47,22 @@ class Traffic:
     """
 
     def __init__(
-        self, url: str, control: Redis, series: list[str], start_ms: int, *, most_open: int, name: str
+        self,
+        url: str,
+        control: Redis,
+        series: list[str],
+        start_ms: int,
+        *,
+        live: list[str],
+        most_open: int,
+        name: str,
     ) -> None:
         """Ask nothing yet.
 
         Args:
             url: The server as clients see it, through a proxy.
             control: The server as the harness sees it.
+            live: Series whose newest candles are asked for now and then.
             start_ms: Where the spans of every series begin.
             most_open: So many requests are under way at most.
             name: Prefix of the request ids.
@@ -55,6 +71,7 @@ class Traffic:
         self._producer = Producer(self._client)
         self._book = RequestBook(control)
         self._series = series
+        self._live = live
         self._next_ms = dict.fromkeys(series, start_ms)
         self._most_open = most_open
         self._name = name
@@ -62,6 +79,7 @@ class Traffic:
         self.failures: Counter[str] = Counter()
         self.forgotten = 0
         self._asks_more = False
+        self._live_at = 0.0
         self._turn = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
@@ -118,6 +136,8 @@ class Traffic:
                     self.look()
                     if self._asks_more and len(self.open()) < self._most_open:
                         self._ask_next()
+                    if self._asks_more and time.monotonic() >= self._live_at:
+                        self._ask_live()
             except RedisError:
                 continue  # the server is away, or says no: looked at again
 
@@ -126,15 +146,23 @@ class Traffic:
         since_ms = self._next_ms[series]
         until_ms = since_ms + SLOTS * FRAME.duration_ms
         request_id = f"{self._name}-{len(self.asked)}"
-        asked = Asked(request_id=request_id, series=series, since_ms=since_ms, until_ms=until_ms)
         self._next_ms[series] = until_ms
-        self.asked[request_id] = asked
+        self._add(Asked(request_id=request_id, series=series, since_ms=since_ms, until_ms=until_ms))
+
+    def _ask_live(self) -> None:
+        self._live_at = time.monotonic() + _LIVE_EVERY_S
+        series = self._live[len(self.asked) % len(self._live)]
+        self._add(Asked(request_id=f"{self._name}-{len(self.asked)}", series=series, limit=LIVE_SLOTS))
+
+    def _add(self, asked: Asked) -> None:
+        self.asked[asked.request_id] = asked
         self._ask(asked)
 
     def _ask(self, asked: Asked) -> None:
         """Ask, by an id of our own: an answer that was lost makes the next try find the request."""
         try:
-            span = {"since": asked.since_ms, "until": asked.until_ms}
+            is_live = asked.limit is not None
+            span = {"limit": asked.limit} if is_live else {"since": asked.since_ms, "until": asked.until_ms}
             self._producer.enqueue(asked.series, FRAME.name, request_id=asked.request_id, **span)
             asked.is_accepted = True
         except (RedisError, BusError):

@@ -15,6 +15,7 @@ from bus.group_state import streams_of
 from bus.messages import AlignedBatch, Candle, CandleBatch, Group
 from bus.series import Series
 from bus.streams import Entry
+from bus.timeframes import SETTLE_MS
 from candlebus.sandbox import Sandbox
 from tests.faults.traffic import FRAME, Asked
 
@@ -39,13 +40,20 @@ class Truth:
         self._candles: dict[str, list[Candle]] = {}
         self._until_ms: dict[str, int] = {}
 
+    def closed_ms(self, series: str) -> int:
+        """The end of the last candle of a series that has closed by now, ms."""
+        return FRAME.floor(self._sandbox.now_ms(Series.parse(series).exchange) - SETTLE_MS)
+
+    def live(self, series: str, since_ms: int, until_ms: int) -> list[Candle]:
+        """The candles of ``[since_ms, until_ms)``, wherever that lies."""
+        parsed = Series.parse(series)
+        return self._sandbox.truth(parsed.exchange, parsed.symbol, FRAME.name, since_ms, until_ms)
+
     def candles(self, series: str, since_ms: int, until_ms: int) -> list[Candle]:
-        """The candles of ``[since_ms, until_ms)``."""
+        """The candles of ``[since_ms, until_ms)``, which begins no earlier than where the truth does."""
         known_ms = self._until_ms.get(series, self._start_ms)
         if until_ms > known_ms:
-            venue, _, symbol = series.partition(":")
-            new = self._sandbox.truth(venue, symbol, FRAME.name, known_ms, until_ms)
-            self._candles.setdefault(series, []).extend(new)
+            self._candles.setdefault(series, []).extend(self.live(series, known_ms, until_ms))
             self._until_ms[series] = until_ms
         return [one for one in self._candles.get(series, []) if since_ms <= one.open_time < until_ms]
 
@@ -100,6 +108,11 @@ def _wrong_numbers(stream: str, numbers: list[int], counts: Counts) -> list[str]
 def _wrong(truth: Truth, one: Asked, batches: list[CandleBatch], counts: Counts) -> list[str]:
     """What is wrong with the pages of a request."""
     spans = [(batch.since, batch.until) for batch in batches]
+    if one.limit is not None:  # its span is whatever had closed when it was first looked at
+        until_ms = max((until for _, until in spans), default=0)
+        one = msgspec.structs.replace(one, since_ms=until_ms - one.limit * FRAME.duration_ms, until_ms=until_ms)
+        if until_ms > truth.closed_ms(one.series):
+            return [f"candles up to {until_ms} are there, but the last one closed at {truth.closed_ms(one.series)}"]
     if len(set(spans)) < len(spans):
         counts.duplicated += len(spans) - len(set(spans))
         return [f"{len(spans) - len(set(spans))} pages are there twice"]
@@ -114,7 +127,8 @@ def _wrong(truth: Truth, one: Asked, batches: list[CandleBatch], counts: Counts)
         counts.duplicated += 1
         return [f"its pages are numbered {[batch.page for batch in batches]}"]
     candles = [candle for batch in batches for candle in candles_of(batch)]
-    expected = truth.candles(one.series, one.since_ms, one.until_ms)
+    known = truth.candles if one.limit is None else truth.live
+    expected = known(one.series, one.since_ms, one.until_ms)
     if candles == expected:
         gaps = sum((gap.to_ms - gap.from_ms) // FRAME.duration_ms for batch in batches for gap in batch.gaps)
         slots = FRAME.slots(one.since_ms, one.until_ms)

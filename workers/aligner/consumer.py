@@ -14,7 +14,7 @@ import redis as redis_library
 from redis import Redis
 
 from bus.connection import check_server, connect, readable_errors
-from bus.errors import DecodeError, SettingsError
+from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import restored
 from bus.groups import GroupBook
@@ -62,6 +62,11 @@ class AlignerProcess:
         self._held: dict[str, GroupAligner] = {}
         self._ready: dict[str, None] = {}  # a set that keeps its order: nobody waits for ever
 
+    def _begin_anew(self) -> None:
+        self._begin()
+        self._share_at = 0.0
+        time.sleep(_RECONNECT_S)
+
     @property
     def held(self) -> list[str]:
         """Names of the groups that this process holds."""
@@ -77,15 +82,17 @@ class AlignerProcess:
         return {Series.parse(name).exchange for held in tuple(self._held.values()) for name in held.group.series}
 
     def run(self) -> None:
-        """Align until ``is_stopping``; a server that goes away is waited for."""
+        """Align until ``is_stopping``; a server that goes away is waited for, whatever stands on it."""
         while not self.is_stopping:
             try:
                 self.step()
             except (redis_library.ConnectionError, redis_library.TimeoutError) as error:
                 _log.warning("server away", extra={"cause": str(error)})
-                self._begin()
-                self._share_at = 0.0
-                time.sleep(_RECONNECT_S)
+                self._begin_anew()
+            except (redis_library.ResponseError, CandleBusError) as error:
+                # Something on the server is not what it should be; whoever put it there must not end every aligner.
+                _log.error("aligning failed", extra={"cause": str(error)})
+                self._begin_anew()
         self._leases.leave(self.held)
 
     def step(self) -> None:

@@ -32,6 +32,12 @@ import workers.retries
 
 workers.retries._LONGEST_WAIT_S = 0.5  # type: ignore[misc]
 
+import workers.breaker
+
+workers.breaker.FIRST_WAIT_US = 200_000  # type: ignore[misc]
+workers.breaker.LONGEST_WAIT_US = 1_000_000  # type: ignore[misc]
+workers.breaker.PROBE_LEASE_US = 5_000_000  # type: ignore[misc]
+
 import workers.limiter
 
 _budget = workers.limiter.budget
@@ -44,12 +50,6 @@ def _smaller(*args: object) -> workers.limiter.Budget:
 
 
 workers.limiter.budget = _smaller  # type: ignore[assignment]
-
-import workers.breaker
-
-workers.breaker.FIRST_WAIT_US = 200_000  # type: ignore[misc]
-workers.breaker.LONGEST_WAIT_US = 1_000_000  # type: ignore[misc]
-workers.breaker.PROBE_LEASE_US = 5_000_000  # type: ignore[misc]
 
 import bus.cache
 
