@@ -95,9 +95,7 @@ def test_a_loader_that_lives_keeps_its_right_however_long_it_takes(redis: Redis)
     assert cache(redis).get(KEY, ClockOffset) == offset(1)
 
 
-def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     overtaken = threading.Event()
 
     def late() -> ClockOffset:

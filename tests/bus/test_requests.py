@@ -2,8 +2,10 @@
 
 import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from bus import keys
+from bus.connection import connect
 from bus.errors import BusError, Fenced, RequestConflict, UnknownSymbol
 from bus.requests import LEASE_MS, MAX_STALLS, Claim, RequestBook
 from bus.streams import Publisher, fetch_entries
@@ -214,3 +216,16 @@ def test_what_has_ended_leaves_nothing_without_a_life(redis: Redis) -> None:
 
 def test_an_unknown_request_has_no_status(redis: Redis) -> None:
     assert RequestBook(redis).status("nobody") is None
+
+
+def test_a_server_that_refuses_says_nothing_about_the_record(redis: Redis, server: str) -> None:
+    RequestBook(redis).accept(request())
+    redis.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"])
+    blind = connect(server)
+    blind.execute_command("AUTH", "blind", "any")
+    try:
+        with pytest.raises(NoPermissionError):
+            RequestBook(blind).status("r1")
+    finally:
+        blind.close()
+        redis.acl_deluser("blind")
