@@ -19,7 +19,7 @@ def main() -> int:
     seed = SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
     tally = Tally(given.state, seed)
     folder = Path(tempfile.mkdtemp(prefix="candlebus-chaos-"))
-    _say(f"seed {seed}, logs and data in {folder}, from case {tally.next_case} on")
+    _say(f"seed {seed}, logs and data in {folder}, from case {max(given.first, tally.next_case)} on")
     ends_at = time.monotonic() + given.minutes * 60
 
     def report(done: CaseReport) -> bool:
@@ -29,7 +29,8 @@ def main() -> int:
 
     how = Set(program=given.server, brisk=not given.production_waits)
     harness = Harness(folder, seed, how, recovery_s=RECOVERY_S * (3 if given.production_waits else 1))
-    cases = (case for case in schedule(seed) if case.number >= tally.next_case)
+    first = max(given.first, tally.next_case)
+    cases = (case for case in schedule(seed) if case.number >= first)
     violation = harness.run(cases, report)
     _say(tally.table())
     if violation:
@@ -41,6 +42,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="of the schedule; one drawn by chance is printed")
+    parser.add_argument("--first", type=int, default=0, help="case to begin with")
     parser.add_argument("--minutes", type=float, default=60, help="begin no case after so long")
     parser.add_argument("--faults", type=int, default=10**9, help="begin no case after so many")
     parser.add_argument("--state", type=Path, help="file of the cases that ran; the same seed goes on after them")

@@ -130,13 +130,14 @@ class Harness:
     def _checked(self, bench: Bench) -> tuple[str, Counts]:
         """Wait for peace and check everything; what is wrong, if anything, and what there is."""
         counts = Counts()
-        missing = bench.quiesce(self._recovery_s)
+        if missing := bench.quiesce(self._recovery_s):
+            bench.fleet.tell_stacks()
         asked = list(bench.traffic.asked.values())
         bench.server.start()
         troubles = [str(violation) for violation in audit(bench.server.control).violations]
         troubles += compare(bench.server.control, bench.truth, asked, bench.groups, counts)
         troubles += [f"after {self._recovery_s:.0f} s without a fault {missing}"] if missing else []
-        troubles += [*_limits_exceeded(bench), *bench.fleet.too_large(), *bench.fleet.refused]
+        troubles += [*_limits_exceeded(bench), *bench.fleet.too_large(), *bench.fleet.refused, *bench.traffic.troubles]
         return "\n".join(troubles[:_MOST_TOLD]), counts
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -15,7 +16,7 @@ Role = Literal["worker", "aligner", "guardian", "supervisor"]
 _GRACE_S: Final = 5.0
 _LOOK_S: Final = 0.2
 #: An honest worker holds about 90 MiB; a body may have 32 MiB, on each of four threads.
-_MOST_BYTES: Final = 280 * 2**20
+_MOST_MIB: Final = 280
 
 
 class Fleet:
@@ -64,12 +65,14 @@ class Fleet:
     def too_large(self) -> list[str]:
         """Processes that have ever held more memory than any input may cost them."""
         peaks = {pid: _peak_bytes(pid) for role in ("worker", "aligner") for pid in self.members(role)}
-        most = _MOST_BYTES // 2**20
-        return [
-            f"process {pid} held {peak // 2**20} MiB, more than {most}"
-            for pid, peak in peaks.items()
-            if peak > _MOST_BYTES
-        ]
+        found = {pid: peak // 2**20 for pid, peak in peaks.items() if peak > _MOST_MIB * 2**20}
+        return [f"process {pid} held {peak} MiB, more than {_MOST_MIB}" for pid, peak in found.items()]
+
+    def tell_stacks(self) -> None:
+        """Have every worker and aligner write to the log what it is at."""
+        for pid in [*self.members("worker"), *self.members("aligner")]:
+            send(pid, signal.SIGUSR1)
+        time.sleep(_LOOK_S)
 
     def stop(self) -> None:
         """End everything: in order, then by force what is left of it."""

@@ -43,6 +43,7 @@ class Traffic:
     Attributes:
         asked: Everything that was asked since the beginning, by request id.
         failures: How often a request failed, by the kind of its error; it was asked again each time.
+        troubles: What a client must never see.
         forgotten: How often the server did not know a request any more.
     """
 
@@ -78,6 +79,7 @@ class Traffic:
         self.asked: dict[str, Asked] = {}
         self.failures: Counter[str] = Counter()
         self.forgotten = 0
+        self.troubles: list[str] = []
         self._asks_more = False
         self._live_at = 0.0
         self._turn = threading.Lock()
@@ -140,6 +142,9 @@ class Traffic:
                         self._ask_live()
             except RedisError:
                 continue  # the server is away, or says no: looked at again
+            except Exception as error:  # noqa: BLE001 - told as a violation
+                self.troubles.append(f"the client ended with {error!r}")
+                return
 
     def _ask_next(self) -> None:
         series = min(self._series, key=self._next_ms.__getitem__)
