@@ -217,7 +217,6 @@ def test_what_a_source_left_out_brings_of_that_time_is_not_late() -> None:
 def test_a_source_left_out_again_before_it_was_back_took_no_part_in_between() -> None:
     pair = stalled_pair()
     pair.members.detach("b")
-    pair.poll()
     pair.push("b", 300_000, 2 * BAR, 3 * BAR, [])
     pair.members.attach("b")
     pair.members.detach("b")
