@@ -21,7 +21,7 @@ from workers.watched import Watched
 #: Page requests of one turn that may be under way at once, so that round trips do not bound the rate.
 IN_FLIGHT: Final = 4
 #: Shorter steps back are within what the pace leaves free.
-_WORTH_WAITING_MS: Final = 100
+_WORTH_WAITING_MS: Final = 20
 
 
 class Desk:
@@ -73,7 +73,7 @@ class Desk:
         """Have all workers step back while another program at this address spends the limit that we share."""
         names = self.exchange.facts.allowance_headers
         left = allowance(answer.headers, names) if names else None
-        wait_ms = crowded_ms(left, self.budget.interval_us) if left else 0
+        wait_ms = crowded_ms(left, self.budget.interval_us, self.budget.spare) if left else 0
         if left and wait_ms >= _WORTH_WAITING_MS:
             self.limiter.pause(
                 wait_ms,

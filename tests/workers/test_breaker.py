@@ -106,8 +106,8 @@ def test_what_had_left_before_it_opened_neither_closes_it_nor_moves_its_probe(re
 
 
 def test_probes_in_vain_come_further_and_further_apart_by_chance_up_to_a_bound(redis: Redis) -> None:
+    probing = opened(redis, probe_in_us=0)
     for probes in range(9):
-        probing = opened(redis, probe_in_us=0) if probes == 0 else probing
         redis.hset(KEY, "probe_us", 0)
         probing.acquire(1)
         probing.breaker.note_failure(DOWN)
