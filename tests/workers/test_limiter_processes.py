@@ -15,7 +15,7 @@ from candlebus.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 LIMIT = 50
-CHANCE = Random(7)
+CHANCE = Random(7)  # noqa: S311 - which process is stopped, and when
 
 
 @pytest.fixture
