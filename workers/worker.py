@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker import WorkerStatus
 
-from bus.connection import check_server, connect, readable_errors
+from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import BusError, CandleBusError, SettingsError
 from bus.queue import queue_of
 from bus.safe_job import SafeQueue, safe_job_class
@@ -151,7 +151,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
     desk = Desk(exchange, bus, settings)
     try:
         with readable_errors(settings.redis_url):
-            check_server(bus)
+            log_warnings(check_server(bus))
             worker = ExchangeWorker(desk, bus, rq_connection)
             _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
             worker.work(burst=burst, logging_level="WARNING")

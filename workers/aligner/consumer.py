@@ -1,10 +1,7 @@
 """The aligner process: holds its fair share of the groups, aligns what their streams bring, lets go in order."""
 
-import gc
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -13,11 +10,12 @@ from typing import Final
 import redis as redis_library
 from redis import Redis
 
-from bus.connection import check_server, connect, readable_errors
+from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import restored
 from bus.groups import GroupBook
+from bus.living import process_name
 from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.group import GroupAligner
@@ -50,7 +48,7 @@ class AlignerProcess:
         self._redis = redis
         self._book = GroupBook(redis)
         self._only = only
-        self._leases = GroupLeases(redis, f"{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}")
+        self._leases = GroupLeases(redis, process_name())
         self._share_at = self._look_at = 0.0
         self.is_stopping = False
         self._begin()
@@ -169,12 +167,6 @@ class AlignerProcess:
         self._wakeup.remove(names)
 
 
-def spare_the_collector() -> None:
-    """Collect garbage less often: rows and candles come by the thousand and hold no circles (30 % of a backfill)."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
 def run_aligner(settings: Settings, only: list[str]) -> None:
     """Align the groups of the bus until SIGTERM or SIGINT.
 
@@ -185,7 +177,6 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     """
     if settings.redis_url is None:
         raise SettingsError("an aligner needs a server: set CANDLEBUS_REDIS_URL, or start one with 'candlebus up'")
-    spare_the_collector()
     client = connect(settings.redis_url)
     process = AlignerProcess(client, only)
 
@@ -195,7 +186,7 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with readable_errors(settings.redis_url):
-        check_server(client)
+        log_warnings(check_server(client))
         for name in only:
             GroupBook(client).get(name)
     with ContractWarmer(settings, process.exchanges):
