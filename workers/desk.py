@@ -69,8 +69,9 @@ class Desk:
         self.http = self._new_client()
         self.clock = _DeskClock(redis, self._go_on)
         cache = Cache(redis, self.clock)
-        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock)
-        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache)
+        may_retry = self.limiter.breaker.may_retry
+        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock, may_retry=may_retry)
+        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache, may_retry=may_retry)
 
     def _new_client(self) -> HttpClient:
         name = self.exchange.facts.name

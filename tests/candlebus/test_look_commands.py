@@ -178,8 +178,9 @@ def test_watch_follows_a_group(run: Run, on_bus: RunningBus, monkeypatch: pytest
     span = ("--since", "2025-06-01", "--until", "2025-06-01T05:00")
     assert run("group", "add", "watched", *pair, "-t", "15m", "--since", "2025-06-01").code == 0
     fetched = run("fetch", *pair, "-t", "15m", *span, "--align").out.splitlines()
-    seen = watched(run, monkeypatch, "--group", "watched", "--from", "start", lines=len(fetched))
-    assert seen == [json.loads(line) for line in fetched]
+    for spelling in (("--group", "watched"), ("aligned:watched",)):
+        seen = watched(run, monkeypatch, *spelling, "--from", "start", lines=len(fetched))
+        assert seen == [json.loads(line) for line in fetched]
     assert run("group", "remove", "watched").code == 0
 
 
