@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: demo test check format wheel real clean
+.PHONY: demo test check format fuzz wheel real clean
 demo: $(VENV)/.ready
 	@$(BIN)/candlebus demo
 
@@ -21,6 +21,12 @@ check: $(VENV)/.ready
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Executions are shared out over the properties of tests/fuzz; Linux only.
+RUNS ?= 140000
+fuzz: $(VENV)/.ready
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q -e '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz.run $(RUNS)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "candlebus needs Python 3.11 or newer; try: make PYTHON=python3.12")'

@@ -2,14 +2,15 @@
 
 import math
 import operator
+import struct
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from bus.errors import DecodeError, UnknownVersion, UnsupportedTimeframe
+from bus.errors import DecodeError, RequestError, UnknownVersion, UnsupportedTimeframe
 from bus.messages import (
     MAX_CANDLES_PER_BATCH,
     AlignedBatch,
@@ -21,12 +22,15 @@ from bus.messages import (
     Group,
     LateCandles,
 )
+from bus.series import NAME, Series
 from bus.timeframes import timeframe
 
 Message = CandleBatch | AlignedBatch | LateCandles | ContractMap | ClockOffset | Group | DeadLetter
 M = TypeVar("M", CandleBatch, AlignedBatch, LateCandles, ContractMap, ClockOffset, Group, DeadLetter)
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+#: No float64 has more.
+_MOST_DECIMALS = 400
 _KINDS: tuple[type[Message], ...] = (
     CandleBatch,
     AlignedBatch,
@@ -71,6 +75,12 @@ def decode(body: bytes, kind: type[M]) -> M:
         _check_aligned(message)
     elif isinstance(message, LateCandles):
         _check_columns(message.n, [message.t], [message.o, message.h, message.l, message.c, message.v])
+    elif isinstance(message, ContractMap):
+        _check_contracts(message)
+    elif isinstance(message, ClockOffset):
+        _check_clock(message)
+    elif isinstance(message, Group):
+        _check_group(message)
     return message
 
 
@@ -85,12 +95,9 @@ def _refusal(body: bytes, kind: type[Message], error: Exception) -> DecodeError:
     return DecodeError(f"damaged {expected} message ({error})")
 
 
-def column(kind: str, values: Iterable[Any]) -> bytes:
+def column(kind: str, values: Sequence[Any]) -> bytes:
     """Values as a little-endian column: kind ``q`` for int64, ``d`` for float64."""
-    numbers = array(kind, values)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
+    return struct.pack(f"<{len(values)}{kind}", *values)
 
 
 def numbers(kind: str, data: bytes) -> "array[Any]":
@@ -162,3 +169,33 @@ def _check_aligned(batch: AlignedBatch) -> None:
     for source in batch.sources.values():
         _check_columns(batch.n, [source.t], [source.o, source.h, source.l, source.c, source.v])
     _check_rising(numbers("q", batch.t), "rows")
+
+
+def _check_contracts(listed: ContractMap) -> None:
+    for symbol, contract in listed.contracts.items():
+        lot, decimals = contract.multiplier, contract.multiplier_decimals
+        if contract.symbol != symbol or not 0 < lot < math.inf or not 0 <= decimals <= _MOST_DECIMALS:
+            raise DecodeError(f"contract {symbol[:80]!r} is named {contract.symbol[:80]!r}, of {lot:g} to {decimals}")
+
+
+def _check_clock(offset: ClockOffset) -> None:
+    if offset.low_ms > offset.high_ms:
+        raise DecodeError(f"an offset from {offset.low_ms} to {offset.high_ms} ms")
+
+
+def _check_group(group: Group) -> None:
+    try:
+        for name in group.series:
+            Series.parse(name)
+        timeframe(group.timeframe)
+    except RequestError as error:
+        raise DecodeError(str(error)) from error
+    series = group.series
+    if not series or len(set(series)) < len(series) or not NAME.fullmatch(group.name):
+        raise DecodeError(f"a group {group.name[:80]!r} of {len(series)} series, some of them twice")
+    if (
+        group.tolerance_ms < 0
+        or not 0 <= group.start_ms < 2**53
+        or not 1 <= (group.min_sources or 1) <= len(group.series)
+    ):
+        raise DecodeError(f"tolerance {group.tolerance_ms} ms, start {group.start_ms}, sources {group.min_sources}")

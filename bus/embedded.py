@@ -1,18 +1,26 @@
 """A server of our own: the wheel's engine or one on PATH, on a unix socket or loopback, gone with its parent."""
 
 import importlib.util
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from bus.child import Child
 from bus.connection import connect, wait_until_ready
 from bus.errors import BusUnavailable, SettingsError
 
 _START_S = 10.0
+#: A durable server repairs and loads its file first; one that ends is noticed at once.
+_DURABLE_START_S = 600.0
+#: The one script that starts a server whose file a power loss may have torn.
+SERVE_SCRIPT: Final = Path(__file__).with_name("scripts") / "serve.sh"
 #: The kernel takes socket paths of up to about 100 bytes.
 _LONGEST_SOCKET_FOLDER = 85
+#: A reader that asks and does not read is let go before it takes the memory.
+_OUTPUT_LIMIT = ("normal", "268435456", "134217728", "60")
 _ON_PATH = ("valkey-server", "redis-server")
 
 
@@ -46,6 +54,7 @@ class EmbeddedServer:
 
     Attributes:
         url: Where it listens, for ``connect``.
+        repaired: What was cut off a durable server's torn file before the start, a line each.
     """
 
     def __init__(self, *, data: Path | None = None, port: int | None = None, program: str | None = None) -> None:
@@ -66,9 +75,12 @@ class EmbeddedServer:
         socket = self._socket(data)
         self.url = f"unix://{socket}" if port is None else f"redis://127.0.0.1:{port}/0"
         command = [program or find_server(), *_arguments(self._data, socket, port, durable=data is not None)]
+        start = [] if data is None else ["/bin/sh", str(SERVE_SCRIPT)]
         with self._log.open("wb") as log:
-            self._child = Child(command, output=log, grace_s=10)
-        self._wait()
+            self._child = Child([*start, *command], output=log, grace_s=10)
+        self._wait(_START_S if data is None else _DURABLE_START_S)
+        said = self._log.read_text(errors="replace").splitlines()
+        self.repaired = [line.removeprefix("serve.sh: ") for line in said if line.startswith("serve.sh: cut ")]
 
     def _socket(self, data: Path | None) -> Path:
         """Where the socket lies: a durable server's keeps its place, so that what was exported stays true."""
@@ -78,10 +90,10 @@ class EmbeddedServer:
                 return data.resolve() / "bus.sock"
         return self._folder / "s"
 
-    def _wait(self) -> None:
+    def _wait(self, timeout_s: float) -> None:
         client = connect(self.url)
         try:
-            wait_until_ready(client, _START_S, lambda: self._child.exit_code() is None)
+            wait_until_ready(client, timeout_s, lambda: self._child.exit_code() is None)
             answered = Path(str(client.config_get("dir")["dir"])).resolve() == self._data.resolve()
         except BusUnavailable:
             answered = False
@@ -112,5 +124,7 @@ def _arguments(data: Path, socket: Path, port: int | None, *, durable: bool) -> 
     if port is not None:
         listen = ["--port", str(port), "--bind", "127.0.0.1"]
     kept = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
-    always = ["--dir", str(data), "--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "yes"]
-    return [*listen, *kept, *always]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    bounded = ["--maxmemory", str(memory), "--maxmemory-policy", "noeviction"]
+    bounded += ["--client-output-buffer-limit", *_OUTPUT_LIMIT]
+    return [*listen, *kept, *bounded, "--dir", str(data), "--save", "", "--protected-mode", "yes"]

@@ -12,7 +12,7 @@ CandleBusError
 ├── SettingsError             the environment must change (exit code 2)
 ├── ExchangeError             the exchange's answer stands in the way (exit code 1)
 │   ├── ExchangeUnavailable   busy, unreachable or broken: retried
-│   │   └── OutOfService      not asked, because it has been so for minutes: not retried
+│   │   └── OutOfService      not asked, because it has been so for long: not retried
 │   ├── MalformedPage         an answer that cannot be believed: retried
 │   ├── ClockRejected         the exchange finds our clock wrong: measured anew, retried
 │   ├── RateLimited           refused for the rate: all workers of the exchange pause
@@ -21,13 +21,19 @@ CandleBusError
 ├── BusError                  the bus stands in the way (exit code 1)
 │   ├── BusUnavailable        no server, or it does not answer
 │   ├── Fenced                another attempt has taken over this request or group
+│   ├── WorkerEnding          this worker was asked to end; another goes on with the request
 │   ├── EntriesLost           entries were trimmed before they were read
 │   └── DecodeError           an entry that is not ours, or damaged
 │       └── UnknownVersion    an entry of a layout that this version does not know
 └── FetchFailed               nothing arrived (exit code 1, or that of its only cause)
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from bus.text import printable
+
+#: No error says more, whatever it quotes.
+_LONGEST_TEXT: Final = 4_000
 
 
 class CandleBusError(Exception):
@@ -35,6 +41,9 @@ class CandleBusError(Exception):
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, _LONGEST_TEXT))
 
 
 class RequestError(CandleBusError):
@@ -98,7 +107,7 @@ class ExchangeUnavailable(ExchangeError):
 
 
 class OutOfService(ExchangeUnavailable):
-    """The exchange was not asked, because for minutes all that asked it have failed."""
+    """The exchange was not asked, because all that asked it lately have failed for longer than anybody waits."""
 
     retryable = False
 
@@ -139,6 +148,10 @@ class BusUnavailable(BusError):
 
 class Fenced(BusError):
     """Another attempt has taken over; whatever this one still does has no effect."""
+
+
+class WorkerEnding(BusError):
+    """This worker was asked to end and asks the exchange nothing more; another goes on with the request."""
 
 
 class EntriesLost(BusError):

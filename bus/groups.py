@@ -1,5 +1,6 @@
 """Alignment groups: define, find and remove them."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -7,12 +8,14 @@ from redis import Redis, ResponseError
 
 from bus import keys
 from bus.codec import decode, encode
-from bus.errors import GroupError
+from bus.errors import DecodeError, GroupError
 from bus.group_state import streams_of
 from bus.group_status import GroupStatus, status_of
 from bus.messages import Group
-from bus.series import Series, check_group_name
+from bus.series import NAME, Series, check_group_name
 from bus.timeframes import timeframe as timeframe_of
+
+_log = logging.getLogger(__name__)
 
 _MOST_SERIES: Final = 64
 _LONGEST_STALL_S: Final = 31 * 24 * 3600
@@ -85,35 +88,46 @@ class GroupBook:
 
         Raises:
             GroupError: There is no such group.
+            DecodeError: Its definition cannot be read.
         """
         body: Any = self._redis.get(keys.group(name))
         if body is None:
             known = " ".join(self.names()) or "none"
             raise GroupError(f"no group {name!r}; known: {known}")
-        return decode(body, Group)
+        return _readable(name, body)
 
     def several(self, names: Sequence[str]) -> list[Group]:
-        """The definitions of those of the groups that exist."""
+        """The definitions of those of the groups that exist; one that cannot be read is reported and left out."""
         bodies: Any = self._redis.mget([keys.group(name) for name in names]) if names else []
-        return [decode(body, Group) for body in bodies if body is not None]
+        found = []
+        for name, body in zip(names, bodies, strict=True):
+            try:
+                found += [_readable(name, body)] if body is not None else []
+            except DecodeError as error:
+                _log.error("group left out", extra={"group": name, "cause": str(error)})
+        return found
 
     def names(self) -> list[str]:
         """The names of all groups, sorted."""
         members: Any = self._redis.smembers(keys.groups())
-        return sorted(name.decode() for name in members)
+        return sorted(name for name in (member.decode(errors="replace") for member in members) if NAME.fullmatch(name))
 
     def remove(self, name: str) -> None:
-        """Forget a group, its rows and its state.
+        """Forget a group, its rows and its state, also one whose definition cannot be read.
 
         Raises:
             GroupError: There is no such group.
         """
-        group = self.get(name)
+        try:
+            read = list(streams_of(self.get(name)).values())
+        except DecodeError:
+            read = []  # whichever streams it read, its consumer groups there remain
         self._redis.srem(keys.groups(), name)
-        gone = [keys.group(name), keys.group_state(name), keys.group_lease(name), keys.group_members(name)]
+        gone = [keys.group(name), keys.group_state(name), keys.group_lease(name)]
+        gone += [keys.group_members(name), keys.group_tries(name)]
         streams = [keys.aligned(name), keys.late(name)]
         self._redis.delete(*gone, *streams, *map(keys.sequence, streams))
-        for stream in streams_of(group).values():
+        for stream in read:
             self._redis.xgroup_destroy(stream, keys.align_consumer_group(name))
 
     def status(self, name: str) -> GroupStatus:
@@ -123,6 +137,28 @@ class GroupBook:
             GroupError: There is no such group.
         """
         return status_of(self._redis, self.get(name))
+
+    def statuses(self) -> list[GroupStatus]:
+        """How far all groups are, by name; what is damaged of one is reported, and the group left out."""
+        found = []
+        for name in self.names():
+            try:
+                found.append(self.status(name))
+            except GroupError:
+                continue  # removed between the two looks
+            except DecodeError as error:
+                _log.error("group left out", extra={"group": name, "cause": str(error)})
+        return found
+
+
+def _readable(name: str, body: bytes) -> Group:
+    try:
+        group = decode(body, Group)
+    except DecodeError as error:
+        raise type(error)(f"group {name} cannot be read ({error}); remove it: candlebus group remove {name}") from error
+    if group.name != name:
+        raise DecodeError(f"group {name} calls itself {group.name[:80]!r}; remove it: candlebus group remove {name}")
+    return group
 
 
 def _check_policy(series: int, min_sources: int | None, detach_after_s: int | None) -> None:

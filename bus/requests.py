@@ -1,14 +1,16 @@
 """The book of requests: accepted, claimed, checkpointed, ended; the truth about them, whatever RQ says."""
 
+import re
 from typing import Any, Final, Literal
 
 import msgspec
-from redis import Redis
+from redis import Redis, RedisError
 
 from bus import keys
-from bus.errors import CandleBusError, Fenced, RequestConflict, from_record, to_record
+from bus.errors import BusError, CandleBusError, DecodeError, Fenced, RequestConflict, from_record, to_record
 from bus.fetch_request import FetchRequest
 from bus.scripts import Argument, Script
+from bus.series import NAME
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final = frozenset({"done", "failed", "cancelled"})
@@ -19,7 +21,10 @@ LEASE_MS: Final = 15_000
 QUEUED_GRACE_MS: Final = 10_000
 #: So many attempts in a row may end without a page before the request fails.
 MAX_STALLS: Final = 5
+#: So many requests for one exchange may be open at once; another one is refused.
+MAX_OPEN: Final = 10_000
 _MOST_OVERDUE: Final = 100
+_ENTRY_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
 
 class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +90,7 @@ class RequestBook:
         self._step = Script(redis, "step")
         self._cancel = Script(redis, "cancel")
         self._overdue = Script(redis, "overdue")
+        self._count_refusal = Script(redis, "count_refusal")
 
     def accept(self, request: FetchRequest) -> tuple[bool, int]:
         """Enter the request; whether its job must be enqueued, and for which turn.
@@ -94,12 +100,16 @@ class RequestBook:
 
         Raises:
             RequestConflict: The id is live with other arguments.
+            BusError: So many requests for the exchange are open that no other one is taken.
         """
         request_id = request.request_id
         where = _where(request_id, request.exchange)
-        what, detail = self._accept(where, [request_id, arguments(request), QUEUED_GRACE_MS])
+        what, detail = self._accept(where, [request_id, arguments(request), QUEUED_GRACE_MS, MAX_OPEN])
         if what == b"conflict":
             raise RequestConflict(f"request id {request_id} is in use for {detail.decode()}")
+        if what == b"full":
+            open_now = f"{int(detail)} requests for {request.exchange} are open"
+            raise BusError(f"{open_now}, as many as may be; wait until some have ended, or cancel some")
         return what != b"known", int(detail)
 
     def claim(self, request: FetchRequest, turn: int, worker: str) -> Claim | str:
@@ -155,7 +165,7 @@ class RequestBook:
 
     def count_refusal(self, request_id: str) -> None:
         """Note that the exchange refused this request for the rate."""
-        self._redis.hincrby(keys.request(request_id), "refusals", 1)
+        self._count_refusal([keys.request(request_id)], [])
 
     def cancel(self, request_id: str, exchange: str) -> str:
         """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
@@ -164,23 +174,40 @@ class RequestBook:
     def overdue(self, exchange: str) -> list[str]:
         """Ids of unfinished requests of the exchange that nobody looked after in time; each to one caller only."""
         found = self._overdue([keys.open_requests(exchange)], [QUEUED_GRACE_MS, _MOST_OVERDUE])
-        return [request_id.decode() for request_id in found]
+        names = {raw: raw.decode(errors="replace") for raw in found}
+        strange = [raw for raw, name in names.items() if not NAME.fullmatch(name)]
+        if strange:
+            self._redis.zrem(keys.open_requests(exchange), *strange)
+        return [name for raw, name in names.items() if raw not in strange]
 
     def status(self, request_id: str) -> RequestStatus | None:
-        """Where the request stands; None when nobody knows it (any more)."""
+        """Where the request stands; None when nobody knows it (any more).
+
+        Raises:
+            DecodeError: Its record is none of ours.
+        """
         return self.statuses([request_id])[0]
 
     def statuses(self, request_ids: list[str]) -> list[RequestStatus | None]:
-        """Where the requests stand, in one round trip."""
+        """Where the requests stand, in one round trip.
+
+        Raises:
+            DecodeError: A record is none of ours.
+        """
         with self._redis.pipeline(transaction=False) as pipeline:
             for request_id in request_ids:
                 pipeline.hgetall(keys.request(request_id))
-            return [_status(*found) for found in zip(request_ids, pipeline.execute(), strict=True)]
+            answers = pipeline.execute(raise_on_error=False)
+        return [_status(*found) for found in zip(request_ids, answers, strict=True)]
 
     def entries(self, request_id: str, start: int = 0) -> list[tuple[str, str]]:
-        """The request's pages from number ``start`` on, in order, as (stream, entry id)."""
+        """The request's pages from number ``start`` on, in order, as (stream, entry id).
+
+        Raises:
+            DecodeError: A line of the list names no entry.
+        """
         lines: list[bytes] = self._redis.lrange(keys.pages(request_id), start, -1)  # type: ignore[assignment]
-        return [(stream, entry) for stream, _, entry in (line.decode().rpartition(" ") for line in lines)]
+        return [_entry(request_id, line.decode(errors="replace")) for line in lines]
 
 
 def arguments(request: FetchRequest) -> str:
@@ -193,11 +220,29 @@ def _where(request_id: str, exchange: str) -> list[str]:
     return [keys.request(request_id), keys.open_requests(exchange), keys.pages(request_id)]
 
 
-def _status(request_id: str, raw: dict[bytes, bytes]) -> RequestStatus | None:
+def _entry(request_id: str, line: str) -> tuple[str, str]:
+    stream, _, entry = line.rpartition(" ")
+    if not stream.startswith(keys.PREFIX) or not _ENTRY_ID.fullmatch(entry):
+        raise DecodeError(f"the list of pages of request {request_id} holds {line[:80]!r}, no entry; ask again")
+    return stream, entry
+
+
+def _status(request_id: str, raw: Any) -> RequestStatus | None:
+    if isinstance(raw, RedisError):
+        if "WRONGTYPE" not in str(raw):
+            raise raw  # the server is busy, or refuses: nothing is wrong with the record
+        raise _unreadable(request_id, raw) from raw
     if b"state" not in raw:
         return None
-    fields: dict[str, Any] = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
-    fields["request"] = {"request_id": request_id, **msgspec.json.decode(fields.pop("args"))}
-    if "error" in fields:
-        fields["failure"] = msgspec.json.decode(fields.pop("error"))
-    return msgspec.convert(fields, RequestStatus, strict=False)
+    try:
+        fields: dict[str, Any] = {key.decode(): value.decode(errors="replace") for key, value in raw.items()}
+        fields["request"] = {**msgspec.json.decode(fields.pop("args"), type=dict[str, Any]), "request_id": request_id}
+        if "error" in fields:
+            fields["failure"] = msgspec.json.decode(fields.pop("error"))
+        return msgspec.convert(fields, RequestStatus, strict=False)
+    except (msgspec.MsgspecError, KeyError, ValueError, RecursionError) as error:
+        raise _unreadable(request_id, error) from error
+
+
+def _unreadable(request_id: str, error: Exception) -> DecodeError:
+    return DecodeError(f"the record {keys.request(request_id)} cannot be read ({error}); delete it")

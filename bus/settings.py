@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bus.errors import SettingsError
+from bus.text import address
 
 Pace = Literal["conservative", "half", "full"]
 LogForm = Literal["text", "json"]
@@ -16,6 +18,9 @@ PACES: Final[tuple[Pace, ...]] = get_args(Pace)
 LOG_FORMS: Final[tuple[LogForm, ...]] = get_args(LogForm)
 _Name = TypeVar("_Name", bound=str)
 _PREFIX: Final = "CANDLEBUS_"
+#: What may follow the prefix; the families take the name of an exchange.
+VARIABLES: Final = ("REDIS_URL", "PACE", "EGRESS", "HOME", "LOG")
+FAMILIES: Final = ("PACE_", "URL_")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +71,15 @@ def load(environ: Mapping[str, str] | None = None, *, default_pace: Pace = "half
     )
 
 
+def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Variables with our prefix that nobody reads, each with the likeliest name that was meant."""
+    env = os.environ if environ is None else environ  # noqa: TID251 - the one reader
+    given = [name.removeprefix(_PREFIX) for name in env if name.startswith(_PREFIX)]
+    unknown = [name for name in sorted(given) if name not in VARIABLES and not name.startswith(FAMILIES)]
+    likeliest = {name: next(iter(get_close_matches(name, [*VARIABLES, *FAMILIES], n=1)), None) for name in unknown}
+    return {_PREFIX + name: _PREFIX + meant if meant else None for name, meant in likeliest.items()}
+
+
 def check_pace(value: str) -> Pace:
     """The pace of that name.
 
@@ -109,16 +123,23 @@ def _redis_url(value: str | None) -> str | None:
     scheme = value.partition("://")[0]
     if scheme not in ("redis", "rediss", "unix"):
         raise SettingsError(
-            f"{_PREFIX}REDIS_URL={_without_password(value)!r} is no Redis address; "
+            f"{_PREFIX}REDIS_URL={address(value)!r} is no Redis address; "
             "write redis://HOST:PORT/0, rediss://… or unix:///PATH"
         )
     return value
 
 
 def _http_url(name: str, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise SettingsError(f"{_PREFIX}{name}={value[:80]!r} is no base URL; write http://HOST:PORT or https://HOST")
+    try:
+        parts = urlsplit(value)
+        is_base = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        is_base = False
+    if not is_base:
+        raise SettingsError(
+            f"{_PREFIX}{name}={address(value)!r} is no base URL; write http://HOST:PORT or https://HOST, "
+            "with a path if need be and without a query"
+        )
     return value.rstrip("/")
 
 
@@ -127,7 +148,3 @@ def _home(value: str | None, env: Mapping[str, str]) -> Path:
         return Path(value).expanduser()
     state = env.get("XDG_STATE_HOME")
     return (Path(state) if state else Path("~/.local/state").expanduser()) / "candlebus"
-
-
-def _without_password(url: str) -> str:
-    return url if "@" not in url else url.partition("://")[0] + "://…@" + url.rpartition("@")[2]

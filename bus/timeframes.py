@@ -77,4 +77,4 @@ def timeframe(name: str) -> Timeframe:
         raise UnsupportedTimeframe(
             f"timeframe {name!r} opens on different days on different venues; candlebus serves: {known}"
         )
-    raise UnsupportedTimeframe(f"unknown timeframe {name!r}; candlebus serves: {known}")
+    raise UnsupportedTimeframe(f"unknown timeframe {name[:80]!r}; candlebus serves: {known}")

@@ -30,7 +30,7 @@ class DurableBus:
         Args:
             exchanges: In order, so that two who wait never wait for each other.
             port: Loopback port; None for a unix socket.
-            say: Called with a line when something must be waited for.
+            say: Called with a line when something must be waited for, or was cut off a torn file.
 
         Raises:
             SettingsError: The bus of this user runs already, or its data cannot be written.
@@ -41,6 +41,8 @@ class DurableBus:
         with ExitStack() as begun:
             self._me = _claimed(self.folder, begun)
             server = begun.enter_context(EmbeddedServer(data=self.folder, port=port))
+            for line in server.repaired:
+                say(line)
             _note(self._me, server.url)
             self.settings = msgspec.structs.replace(settings, redis_url=server.url)
             locks = ExchangeLocks(settings, say, redis_url=server.url)

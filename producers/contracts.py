@@ -10,7 +10,8 @@ from bus.cache import Cache
 from bus.clock import RedisClock
 from bus.errors import BusUnavailable
 from bus.messages import ContractMap
-from bus.queue import REFRESH_CONTRACTS, TURN_TIMEOUT_S, queue_of
+from bus.queue import REFRESH_CONTRACTS, queue_of
+from bus.safe_job import TURN_TIMEOUT_S
 from producers.client import workers_of
 
 WAIT_S: Final = 30.0

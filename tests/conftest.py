@@ -1,14 +1,25 @@
-"""Fixtures of all tests: a real server, a clean connection, the recorded data, a leak check."""
+"""Fixtures of all tests: a real server, a clean connection, the recorded data, a leak check.
+
+``pytest --hypothesis-profile=full tests/bus`` tries every property on its full number of cases.
+"""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from bus.connection import connect
 from bus.embedded import EmbeddedServer
+from tests.bus.thoroughness import FIRST, FULL
+
+# How long an example may take is no property of the code: the machine does other things too.
+settings.register_profile(FULL, deadline=None)
+settings.register_profile(FIRST, deadline=None)
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

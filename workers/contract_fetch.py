@@ -7,7 +7,8 @@ from typing import Final
 from bus import keys
 from bus.cache import Values
 from bus.clock import Clock
-from bus.errors import MalformedPage
+from bus.codec import decode, encode
+from bus.errors import DecodeError, MalformedPage
 from bus.messages import Contract, ContractMap
 from workers.exchanges.base import Exchange
 from workers.http import HttpClient
@@ -55,8 +56,16 @@ class ContractFetch:
         if last is not None and _has_shrunk(contracts, last):
             contracts = self._second_look(contracts, last)
         found = ContractMap(exchange=self._name, fetched_ms=self._clock.now_ms(), contracts=contracts)
+        self._check(found)
         self._cache.put(self._last_key, found, None)
         return found
+
+    def _check(self, found: ContractMap) -> None:
+        """Refuse a map that its readers would refuse: each of them would ask the exchange again."""
+        try:
+            decode(encode(found), ContractMap)
+        except DecodeError as error:
+            raise MalformedPage(self._name, f"{self._name} lists what cannot be: {error}") from error
 
     def _asked(self) -> dict[str, Contract]:
         contracts = tried(

@@ -1,6 +1,8 @@
 """All that a worker of one exchange asks with: adapter, warm HTTP session, budget, contract map and clock."""
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -8,7 +10,7 @@ from redis import Redis
 
 from bus.cache import Cache
 from bus.clock import RedisClock
-from bus.errors import AccessRefused, RateLimited
+from bus.errors import AccessRefused, RateLimited, WorkerEnding
 from bus.settings import Settings
 from workers.contracts import ContractBook
 from workers.exchange_time import ExchangeClock
@@ -20,8 +22,23 @@ from workers.watched import Watched
 
 #: Page requests of one turn that may be under way at once, so that round trips do not bound the rate.
 IN_FLIGHT: Final = 4
+#: A worker that was asked to end sends for so long what the pages under way still need; with the 20 s that an answer
+#: may take it is gone within 25 s.
+_LAST_ASKING_S: Final = 4.0
 #: Shorter steps back are within what the pace leaves free.
 _WORTH_WAITING_MS: Final = 20
+
+
+class _DeskClock(RedisClock):
+    """The server's clock, on which nobody of a desk that ends goes on waiting."""
+
+    def __init__(self, redis: Redis, go_on: Callable[[], None]) -> None:
+        super().__init__(redis)
+        self._go_on = go_on
+
+    def sleep(self, seconds: float) -> None:
+        self._go_on()
+        super().sleep(seconds)
 
 
 class Desk:
@@ -34,6 +51,7 @@ class Desk:
             UnknownExchange: There is no such exchange.
         """
         self._measuring = threading.Lock()
+        self._ask_until_s = float("inf")
         self.exchange = Watched(
             registry.get(exchange_name),
             on_refusal=self.note_refusal,
@@ -49,7 +67,7 @@ class Desk:
         self._of_thread = threading.local()
         self.executor = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=exchange_name)
         self.http = self._new_client()
-        self.clock = RedisClock(redis)
+        self.clock = _DeskClock(redis, self._go_on)
         cache = Cache(redis, self.clock)
         may_retry = self.limiter.breaker.may_retry
         self.contracts = ContractBook(self.exchange, self.http, cache, self.clock, may_retry=may_retry)
@@ -57,7 +75,7 @@ class Desk:
 
     def _new_client(self) -> HttpClient:
         name = self.exchange.facts.name
-        client = HttpClient(name, self._base_url, self.limiter.acquire, on_answer=self._make_room)
+        client = HttpClient(name, self._base_url, self._leave, on_answer=self._make_room)
         self._clients.append(client)
         return client
 
@@ -68,6 +86,21 @@ class Desk:
         if client is None:
             client = self._of_thread.http = self._new_client()
         return client
+
+    def _leave(self, weight: int) -> float:
+        """Return when a request of that weight may leave: until when it must have, in monotonic seconds."""
+        self._go_on()
+        leaves_by_s = self.limiter.acquire(weight)
+        self._go_on()
+        return leaves_by_s
+
+    def _go_on(self) -> None:
+        if time.monotonic() > self._ask_until_s:
+            raise WorkerEnding(f"this worker of {self.exchange.facts.name} was asked to end; another goes on")
+
+    def end(self) -> None:
+        """Ask for a few seconds more, so that pages under way are had whole; then whatever asks raises WorkerEnding."""
+        self._ask_until_s = time.monotonic() + _LAST_ASKING_S
 
     def _make_room(self, answer: Response) -> None:
         """Have all workers step back while another program at this address spends the limit that we share."""

@@ -14,7 +14,8 @@ _log = logging.getLogger(__name__)
 _SHORT_LIFE_S: Final = 5.0
 _LONGEST_WAIT_S: Final = 5.0
 _LOOK_S: Final = 0.2
-#: What a process exits with when its settings are wrong: starting it again would not help.
+#: What a process exits with when it finds its settings wrong. They never change while we run, so that this holds for
+#: its first start only: what a later one finds is the server's, which may heal.
 _USAGE: Final = 2
 
 
@@ -43,11 +44,11 @@ class Supervised:
         self._started_at = time.monotonic()
 
     def look(self) -> int | None:
-        """Start the process again where it has ended and its wait is over; 2 when it ended for its settings."""
+        """Start the process again where it has ended and its wait is over; 2 when it never began, for its settings."""
         code = self.child.exit_code()
         if code is None:
             return None
-        if code == _USAGE:
+        if code == _USAGE and not self.restarts:
             return code
         now = time.monotonic()
         if self._start_at <= self._started_at:
@@ -57,6 +58,7 @@ class Supervised:
             _log.warning("process ended", extra={"argv": " ".join(self._argv[-2:]), "exit_code": code})
         if now >= self._start_at:
             self.restarts += 1
+            self.child.stop()  # closes what is still open of the one that ended
             self._start()
         return None
 
@@ -64,7 +66,7 @@ class Supervised:
 class Supervisor:
     """Several processes, started again whenever they end."""
 
-    def __init__(self, env: Mapping[str, str], output: IO[bytes] | int | None = None, grace_s: float = 25.0) -> None:
+    def __init__(self, env: Mapping[str, str], output: IO[bytes] | int | None = None, grace_s: float = 22.0) -> None:
         """Processes get the environment ``env`` and write to ``output``; they have ``grace_s`` to end."""
         self._env = env
         self._output = output

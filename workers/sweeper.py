@@ -3,12 +3,13 @@
 import logging
 from typing import Any
 
-from redis import Redis
+from redis import Redis, ResponseError
 
 from bus import keys
 from bus.clock import RedisClock
+from bus.errors import CandleBusError, RequestError
 from bus.queue import enqueue_turn, is_waiting
-from bus.requests import RequestBook
+from bus.requests import RequestBook, RequestStatus
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def put_back_overdue(redis: Redis, exchange: str) -> list[str]:
     book = RequestBook(redis)
     put_back = []
     for request_id in book.overdue(exchange):
-        status = book.status(request_id)
+        status = _readable(book, request_id, exchange)
         if status is None or status.has_ended:
             redis.zrem(keys.open_requests(exchange), request_id)
         elif not is_waiting(redis, status.request, status.turn):
@@ -34,10 +35,31 @@ def put_back_overdue(redis: Redis, exchange: str) -> list[str]:
 def trim_streams(redis: Redis, exchange: str) -> int:
     """Drop the exchange's entries that are older than an hour and read by every ``align:*`` group; how many."""
     before_ms = RedisClock(redis).now_ms() - keys.STREAM_KEEP_MS
-    names: Any = redis.sscan_iter(keys.streams())
+    names = (name.decode(errors="replace") for name in redis.sscan_iter(keys.streams()))
     prefix = keys.candles(exchange, "", "").rstrip(":")
-    own = (name.decode() for name in names if name.startswith(f"{prefix}:".encode()))
-    return sum(_trim(redis, stream, before_ms) for stream in own)
+    return sum(_trimmed(redis, stream, before_ms) for stream in names if stream.startswith(f"{prefix}:"))
+
+
+def _readable(book: RequestBook, request_id: str, exchange: str) -> RequestStatus | None:
+    """Where a request stands; None for one that nobody can put back, which is reported."""
+    try:
+        status = book.status(request_id)
+        if status is not None and not status.has_ended:
+            status.request.check()
+            if status.request.exchange != exchange:
+                raise RequestError(f"a request for {status.request.exchange!r} stands in the book of {exchange}")
+    except CandleBusError as error:
+        _log.error("request given up", extra={"request_id": request_id, "cause": str(error)})
+        return None
+    return status
+
+
+def _trimmed(redis: Redis, stream: str, before_ms: int) -> int:
+    try:
+        return _trim(redis, stream, before_ms)
+    except ResponseError as error:  # what is no stream must not keep the others from being trimmed
+        _log.error("stream not trimmed", extra={"stream": stream, "cause": str(error)})
+        return 0
 
 
 def _trim(redis: Redis, stream: str, before_ms: int) -> int:

@@ -2,22 +2,30 @@
 
 import logging
 import os
+import signal
 import socket
 import time
+from types import FrameType
 from typing import Any, Final
 
-from redis import Redis
+from redis import Redis, ResponseError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import now
+from rq.worker import WorkerStatus
 
-from bus.connection import check_server, connect, readable_errors
-from bus.errors import SettingsError
-from bus.queue import queue_of, safe_job_class
+from bus.connection import check_server, connect, log_warnings, readable_errors
+from bus.errors import BusError, CandleBusError, SettingsError
+from bus.queue import queue_of
+from bus.safe_job import SafeQueue, safe_job_class
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
+from workers.lifespan import Lifespan
 from workers.sweeper import put_back_overdue, trim_streams
+from workers.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
@@ -29,25 +37,38 @@ _PAUSE_LOOK_S: Final = 1.0
 
 
 class ExchangeWorker(SimpleWorker):
-    """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with."""
+    """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with.
 
-    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis) -> None:
+    Attributes:
+        was_asked_to_stop: Whether it ended, or is about to, because somebody wanted it.
+    """
+
+    queue_class = SafeQueue
+    #: A server that comes back is found within so many seconds.
+    max_connection_wait_time = 5.0
+
+    def __init__(self, desk: Desk, bus: Redis, rq_connection: Redis, lifespan: Lifespan | None = None) -> None:
         """Serve ``desk``'s exchange.
 
         Args:
             bus: Connection for our own commands, without library retries.
             rq_connection: Connection of RQ's, which raises the timeouts of the pool that it is given.
+            lifespan: After what to end between two jobs; by default that of every worker.
         """
         self._desk = desk
         self._bus = bus
+        self._lifespan = lifespan or Lifespan()
         self._trimmed_at = 0.0
         self._exchange = desk.exchange.facts.name
         self._job_id = ""
+        self.was_asked_to_stop = False
         worker = f"{self._exchange}-{socket.gethostname()}-{os.getpid()}"
         jobs = Jobs(bus, desk, worker, job_id=lambda: self._job_id, should_stop=lambda: self._stop_requested)
         job_class = safe_job_class(jobs.functions())
+        queue = queue_of(self._exchange, rq_connection, job_class)
+        self._upkeep = Upkeep(bus, queue)
         super().__init__(
-            [queue_of(self._exchange, rq_connection, job_class)],
+            [queue],
             connection=rq_connection,
             job_class=job_class,
             serializer=JSONSerializer,
@@ -58,14 +79,41 @@ class ExchangeWorker(SimpleWorker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         self._job_id = job.id
-        super().execute_job(job, queue)
+        try:
+            super().execute_job(job, queue)
+        except ResponseError as error:  # of RQ's bookkeeping: a key of the job's is not what it should be
+            _log.error("job given up", extra={"job_id": job.id, "cause": str(error)})
+            self._bus.lrem(queue.intermediate_queue_key, 1, job.id)
+        if self._lifespan.is_over_after_job():
+            _log.info("worker begins anew", extra={"exchange": self._exchange})
+            self._stop_requested = True
+
+    def request_stop(self, _number: int, _frame: FrameType | None) -> None:
+        """End once what is under way is published; once is enough, for what is under way has bounds of its own."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self._stop_requested = True
+        self._desk.end()
+        if self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
 
     def run_maintenance_tasks(self) -> None:
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        put_back_overdue(self._bus, self._exchange)
-        if time.monotonic() - self._trimmed_at > _TRIM_EVERY_S:
-            trim_streams(self._bus, self._exchange)
-            self._trimmed_at = time.monotonic()
+        try:
+            put_back_overdue(self._bus, self._exchange)
+            if time.monotonic() - self._trimmed_at > _TRIM_EVERY_S:
+                trim_streams(self._bus, self._exchange)
+                self._trimmed_at = time.monotonic()
+        except (ResponseError, CandleBusError) as error:
+            _log.error("upkeep failed", extra={"exchange": self._exchange, "cause": str(error)})
+
+    def clean_registries(self) -> None:
+        """Ours instead of RQ's, which restores what stands there."""
+        self._upkeep.look()
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+
+    def clean_group_registries(self) -> None:
+        """Nothing: jobs of the bus are in no groups of RQ's."""
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         self._wait_out_pause()
@@ -76,6 +124,10 @@ class ExchangeWorker(SimpleWorker):
         while rest_ms := self._desk.limiter.rest_ms():
             self.heartbeat()
             time.sleep(min(_PAUSE_LOOK_S, rest_ms / 1000))
+
+    def _shutdown(self) -> None:
+        self.was_asked_to_stop = True
+        super()._shutdown()  # type: ignore[no-untyped-call]
 
     def subscribe(self) -> None:
         """Listen to no commands: whoever may publish on the server could stop us."""
@@ -91,6 +143,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
         UnknownExchange: There is no such exchange.
         SettingsError: No server is named, or it is not fit for a bus.
         BusUnavailable: The server is away.
+        BusError: RQ gave up over something that stands on the server; its log line says over what.
     """
     if settings.redis_url is None:
         raise SettingsError("a worker needs a server: set CANDLEBUS_REDIS_URL, or start one with 'candlebus up'")
@@ -98,10 +151,12 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
     desk = Desk(exchange, bus, settings)
     try:
         with readable_errors(settings.redis_url):
-            check_server(bus)
+            log_warnings(check_server(bus))
             worker = ExchangeWorker(desk, bus, rq_connection)
-        _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
-        worker.work(burst=burst, logging_level="WARNING")
+            _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
+            worker.work(burst=burst, logging_level="WARNING")
+        if not (burst or worker.was_asked_to_stop):
+            raise BusError(f"the worker of {exchange} ended over what its log line above names; it is to be restarted")
     finally:
         desk.close()
         bus.close()

@@ -36,7 +36,7 @@ elseif what == 'renew' then
 elseif what == 'release' then
   local turn = redis.call('HINCRBY', KEYS[1], 'turn', 1)
   redis.call('HSET', KEYS[1], 'state', 'queued', 'lease_until', 0)
-  if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'stalls', tonumber(known[8]) - 1) end
+  if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'stalls', math.max(0, tonumber(known[8]) - 1)) end
   redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1])
   return {'ok', turn}
 elseif what == 'done' then

@@ -106,6 +106,33 @@ def test_minutes_have_the_rows_of_the_lists(jitter: int, tells: bool, small_bloc
     check()
 
 
+@cases(full=8_500)
+@given(seeds, st.sampled_from([0, 3, 9, 20]), st.booleans())
+def test_the_columns_hold_the_candles_of_the_rows_of_the_lists(
+    chance: random.Random, tolerance: int, tells: bool
+) -> None:
+    times = bars(chance, 20, chance.choice([0, 9, 19]))
+    closes = [[chance.random() for _ in each] for each in times]
+    shuffled = [chance.sample(range(len(each)), len(each)) for each in times]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        aligned = align_columns(
+            {
+                str(i): {"open_time": np.array(each, np.int64)[order], "close": np.array(closes[i])[order]}
+                for i, (each, order) in enumerate(zip(times, shuffled, strict=True))
+            },
+            tolerance,
+            20 if tells else None,
+        )
+    rows = closest_first(times, min(tolerance, 9) if tells else tolerance)
+    instants = [[each[k] for each, k in zip(times, row, strict=True)] for row in rows]
+    assert aligned.open_time.tolist() == [min(row) for row in instants]
+    assert aligned.spread_ms.tolist() == [max(row) - min(row) for row in instants]
+    for i, each in enumerate(aligned.columns.values()):
+        assert each["open_time"].tolist() == [row[i] for row in instants]
+        assert each["close"].tolist() == [closes[i][row[i]] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("way", "times", "tolerance", "step"),
     [

@@ -11,7 +11,8 @@ from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from bus.queue import FETCH_CANDLES, MAX_JOB_BYTES, enqueue_turn, is_waiting, queue_of, safe_job_class, turn_of
+from bus.queue import FETCH_CANDLES, enqueue_turn, is_waiting, queue_of, turn_of
+from bus.safe_job import MAX_JOB_BYTES, SafeQueue, safe_job_class
 from tests.helpers import request
 
 CALLS: list[dict[str, Any]] = []
@@ -22,6 +23,8 @@ def record(**arguments: Any) -> None:
 
 
 class Mute(SimpleWorker):
+    queue_class = SafeQueue
+
     def subscribe(self) -> None: ...
 
     def unsubscribe(self) -> None: ...

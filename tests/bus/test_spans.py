@@ -4,16 +4,17 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.errors import SpanError
 from bus.spans import MAX_SPANS, Spans
+from tests.bus.thoroughness import cases
 
 pairs = st.lists(st.tuples(st.integers(-5, 30), st.integers(0, 9)).map(lambda p: (p[0], p[0] + p[1])), max_size=12)
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@cases(full=6_000)
 @given(pairs, st.integers(-8, 40), st.randoms(use_true_random=False))
 def test_the_watermark_is_the_first_instant_that_no_span_covers(
     added: list[tuple[int, int]], start: int, chance: random.Random

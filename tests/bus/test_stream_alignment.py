@@ -1,5 +1,6 @@
 """The stream aligner by example: what waits, what is final, what is late."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -52,15 +53,19 @@ def test_an_empty_page_settles_its_span_so_that_a_gap_is_no_stall() -> None:
     assert [row.open_time for row in aligner.poll()] == [BAR]
 
 
-def test_a_hole_in_what_is_settled_holds_every_later_row() -> None:
+@pytest.mark.parametrize("order", list(itertools.permutations([0, 2, 4])))
+def test_a_hole_in_what_is_settled_holds_every_later_row(order: tuple[int, ...]) -> None:
     aligner = two()
-    aligner.push("a", 1, 0, 3 * BAR, bars(0, 1, 2))
-    aligner.push("b", 1, 0, BAR, bars(0))
-    aligner.push("b", 1, 2 * BAR, 3 * BAR, bars(2))
+    aligner.push("a", 1, 0, 5 * BAR, bars(*range(5)))
+    for k in order:
+        aligner.push("b", 1, k * BAR, (k + 1) * BAR, bars(k))
     assert [row.open_time for row in aligner.poll()] == [0]
     assert aligner.settled_ms("b") == BAR
     aligner.push("b", 1, BAR, 2 * BAR, bars(1))
     assert [row.open_time for row in aligner.poll()] == [BAR, 2 * BAR]
+    assert aligner.settled_ms("b") == 3 * BAR
+    aligner.push("b", 1, 3 * BAR, 4 * BAR, bars(3))
+    assert [row.open_time for row in aligner.poll()] == [3 * BAR, 4 * BAR]
 
 
 def test_candles_before_the_start_are_ignored_and_the_start_itself_is_not() -> None:

@@ -12,9 +12,8 @@ import msgspec
 import pytest
 import rq.defaults
 from redis import Redis
-from rq import Queue
 
-from bus import cache, codec, fetch_request, keys, messages, queue, requests, series, timeframes
+from bus import cache, codec, fetch_request, keys, messages, queue, requests, safe_job, series, timeframes
 from bus.codec import candles_of, columns, decode, encode
 from bus.errors import SpanError
 from bus.messages import Candle, CandleBatch, Gap
@@ -249,10 +248,11 @@ BOUNDS = {
     "`limit` of a request": fetch_request.MAX_LIMIT,
     "candles in a batch": messages.MAX_CANDLES_PER_BATCH,
     "bytes of a message": codec.MAX_MESSAGE_BYTES,
-    "bytes of a job's `data`, inflated": queue.MAX_JOB_BYTES,
+    "bytes of a job's `data`, inflated": safe_job.MAX_JOB_BYTES,
     "pages in a turn": turn.PAGES_A_TURN,
     "a candle is closed so long after its end": timeframes.SETTLE_MS // 1000,
     "a dead worker's request is taken up by another after": requests.LEASE_MS // 1000,
+    "requests for one exchange that our client has open at once": requests.MAX_OPEN,
     "attempts in a row without a page, after which a request fails": requests.MAX_STALLS,
     "entries of a candle stream at which publishers wait": keys.STREAM_HIGH_WATER,
     "entries of an aligned stream, about": keys.ALIGNED_MAX_ENTRIES,
@@ -277,11 +277,11 @@ def test_bounds_in_the_text_are_those_of_the_code() -> None:
 
 def test_lives_of_a_job_are_those_of_the_code_and_of_rq() -> None:
     holds = {name_of(row): row["holds"] for row in table_after("| field of the job |")}
-    assert numbers_in(holds["data"]) == [queue.MAX_JOB_BYTES]
-    assert numbers_in(holds["timeout"]) == [queue.TURN_TIMEOUT_S, Queue.DEFAULT_TIMEOUT]
-    assert numbers_in(holds["result_ttl"]) == [0, rq.defaults.DEFAULT_RESULT_TTL]
-    assert numbers_in(holds["failure_ttl"]) == [queue.FAILED_JOB_TTL_S]
-    assert rq.defaults.DEFAULT_FAILURE_TTL == 365 * 24 * 3600
+    assert numbers_in(holds["data"]) == [safe_job.MAX_JOB_BYTES]
+    assert numbers_in(holds["timeout"]) == [safe_job.TURN_TIMEOUT_S]
+    assert numbers_in(holds["result_ttl"]) == [safe_job.FAILED_JOB_TTL_S, 0, safe_job.RESULT_TTL_S]
+    assert numbers_in(holds["failure_ttl"]) == [safe_job.FAILED_JOB_TTL_S]
+    assert safe_job.RESULT_TTL_S == rq.defaults.DEFAULT_RESULT_TTL
 
 
 def builders() -> dict[str, Callable[..., str]]:

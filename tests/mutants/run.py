@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.mutants.mutant import ROOT, Mutant
 from tests.mutants.mutants import ARRAYS, LISTS, WALK
-from tests.mutants.stream_mutants import STREAM
+from tests.mutants.stream_mutants import COMMIT, STREAM
 
-ALL: Final = [*WALK, *STREAM, *LISTS, *ARRAYS]
+ALL: Final = [*WALK, *STREAM, *COMMIT, *LISTS, *ARRAYS]
 _COPIED: Final = ("bus", "producers", "workers", "candlebus", "tests", "pyproject.toml")
 #: A test that takes longer, s, hangs for the fault in it: that is noticed too.
 _LIMIT_S: Final = 120

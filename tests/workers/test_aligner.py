@@ -10,6 +10,7 @@ from bus.alignment import align_candles
 from bus.connection import connect
 from bus.errors import GroupError
 from bus.group_leases import GroupLeases
+from bus.group_state import streams_of
 from bus.groups import GroupBook
 from bus.messages import Group
 from bus.streams import follow_aligned
@@ -79,16 +80,37 @@ def test_a_former_owner_changes_nothing(redis: Redis, group: Group) -> None:
     assert len(written(redis)) == 2
 
 
-def test_a_row_that_is_there_is_not_written_again_even_if_the_state_was_lost(redis: Redis, group: Group) -> None:
+@pytest.mark.parametrize("news", [[], [2]])
+def test_a_row_that_is_there_is_not_written_again_even_if_the_state_was_lost(
+    redis: Redis, group: Group, news: list[int]
+) -> None:
     publish(redis, "bingx", [0, 1], 0, 2)
     publish(redis, "kucoinfutures", [0, 1], 0, 2)
     align(redis, group)
     redis.delete(keys.group_state("g"))
-    for series in SERIES:
-        exchange, _, symbol = series.partition(":")
-        redis.xgroup_setid(keys.candles(exchange, "1m", symbol), keys.align_consumer_group("g"), "0")
+    for stream in streams_of(group).values():
+        redis.xgroup_setid(stream, keys.align_consumer_group("g"), "0")
+    for exchange in ("bingx", "kucoinfutures"):
+        publish(redis, exchange, news, 2, 2 + len(news))
     align(redis, group)
-    assert len(written(redis)) == 2
+    publish(redis, "bingx", [3], 2, 4)
+    publish(redis, "kucoinfutures", [3], 2, 4)
+    align(redis, group)
+    assert [row[SERIES[0]].open_time // MINUTE_MS for row in written(redis)] == [0, 1, *news, 3]
+
+
+def test_the_commit_itself_leaves_out_rows_that_are_there(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0, 1], 0, 2)
+    publish(redis, "kucoinfutures", [0, 1], 0, 2)
+    owner = Owner(redis, group)
+    owner.align()
+    redis.delete(keys.group_state("g"))
+    for stream in streams_of(group).values():
+        redis.xgroup_setid(stream, keys.align_consumer_group("g"), "0")
+    owner.restart()
+    owner.aligner._written_ms = -1
+    assert (owner.step(), owner.step()) == ("idle", "committed")
+    assert (redis.xlen(keys.aligned("g")), redis.get(keys.sequence(keys.aligned("g")))) == (1, b"1")
 
 
 def test_an_entry_of_an_unknown_version_is_set_aside_and_the_others_go_on(redis: Redis, group: Group) -> None:

@@ -1,10 +1,7 @@
 """The aligner process: holds its fair share of the groups, aligns what their streams bring, lets go in order."""
 
-import gc
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -13,13 +10,15 @@ from typing import Final
 import redis as redis_library
 from redis import Redis
 
-from bus.connection import check_server, connect, readable_errors
-from bus.errors import DecodeError, SettingsError
+from bus.connection import check_server, connect, log_warnings, readable_errors
+from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
-from bus.group_state import restored
+from bus.group_state import Restored, restored
 from bus.groups import GroupBook
+from bus.living import process_name
 from bus.series import Series
 from bus.settings import Settings
+from workers.aligner.caution import CAREFUL_FROM, Caution
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Outcome, Rounds
 from workers.aligner.wakeup import Wakeup
@@ -50,7 +49,7 @@ class AlignerProcess:
         self._redis = redis
         self._book = GroupBook(redis)
         self._only = only
-        self._leases = GroupLeases(redis, f"{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}")
+        self._leases = GroupLeases(redis, process_name())
         self._share_at = self._look_at = 0.0
         self.is_stopping = False
         self._begin()
@@ -61,6 +60,11 @@ class AlignerProcess:
         self._wakeup = Wakeup(self._redis)
         self._held: dict[str, GroupAligner] = {}
         self._ready: dict[str, None] = {}  # a set that keeps its order: nobody waits for ever
+
+    def _begin_anew(self) -> None:
+        self._begin()
+        self._share_at = 0.0
+        time.sleep(_RECONNECT_S)
 
     @property
     def held(self) -> list[str]:
@@ -77,15 +81,17 @@ class AlignerProcess:
         return {Series.parse(name).exchange for held in tuple(self._held.values()) for name in held.group.series}
 
     def run(self) -> None:
-        """Align until ``is_stopping``; a server that goes away is waited for."""
+        """Align until ``is_stopping``; a server that goes away is waited for, whatever stands on it."""
         while not self.is_stopping:
             try:
                 self.step()
             except (redis_library.ConnectionError, redis_library.TimeoutError) as error:
                 _log.warning("server away", extra={"cause": str(error)})
-                self._begin()
-                self._share_at = 0.0
-                time.sleep(_RECONNECT_S)
+                self._begin_anew()
+            except (redis_library.ResponseError, CandleBusError) as error:
+                # Something on the server is not what it should be; whoever put it there must not end every aligner.
+                _log.error("aligning failed", extra={"cause": str(error)})
+                self._begin_anew()
         self._leases.leave(self.held)
 
     def step(self) -> None:
@@ -126,6 +132,8 @@ class AlignerProcess:
             self._take_up({name: self._held[name].fence})
         elif self._held[name].wants_more:
             self._ready[name] = None
+        else:
+            self._held[name].end_caution()
 
     def _share(self) -> None:
         """Keep what is held, give up what is too much, take what is free and due to this process."""
@@ -149,23 +157,23 @@ class AlignerProcess:
             if isinstance(last, DecodeError):
                 _log.error("group not taken", extra={"group": group.name, "cause": str(last)})
             else:
-                taken[group.name] = GroupAligner(group, fences[group.name], last)
+                taken[group.name] = GroupAligner(group, fences[group.name], last, self._caution(group.name, last))
         self._held |= taken
         self._ready |= dict.fromkeys(taken)
         self._wakeup.add({name: each.streams for name, each in taken.items()})
         _log.info("groups taken", extra={"count": len(taken), "held": len(self._held)})
+
+    def _caution(self, name: str, last: Restored) -> Caution | None:
+        if last.ended < CAREFUL_FROM:
+            return None
+        _log.warning("group taken with caution", extra={"group": name, "ended": last.ended})
+        return Caution(self._redis, name)
 
     def _drop(self, names: Sequence[str]) -> None:
         for name in names:
             del self._held[name]
             self._ready.pop(name, None)
         self._wakeup.remove(names)
-
-
-def spare_the_collector() -> None:
-    """Collect garbage less often: rows and candles come by the thousand and hold no circles (30 % of a backfill)."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def run_aligner(settings: Settings, only: list[str]) -> None:
@@ -178,7 +186,6 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     """
     if settings.redis_url is None:
         raise SettingsError("an aligner needs a server: set CANDLEBUS_REDIS_URL, or start one with 'candlebus up'")
-    spare_the_collector()
     client = connect(settings.redis_url)
     process = AlignerProcess(client, only)
 
@@ -188,7 +195,7 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with readable_errors(settings.redis_url):
-        check_server(client)
+        log_warnings(check_server(client))
         for name in only:
             GroupBook(client).get(name)
     with ContractWarmer(settings, process.exchanges):

@@ -28,8 +28,9 @@ class Wakeup:
         with self._redis.pipeline(transaction=False) as pipeline:
             for stream in streams:
                 pipeline.xrevrange(stream, count=1)
-            answers: list[Any] = pipeline.execute() if streams else []
-        newest = zip(streams, answers, strict=True)
+            answers: list[Any] = pipeline.execute(raise_on_error=False) if streams else []
+        # Of a key that is no stream nothing is heard: it would spoil the read of all others.
+        newest = [(stream, found) for stream, found in zip(streams, answers, strict=True) if isinstance(found, list)]
         return {stream: found[0][0].decode() if found else "0-0" for stream, found in newest}
 
     def remove(self, names: Iterable[str]) -> None:
