@@ -7,10 +7,9 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import requests
 
 from bus.errors import ExchangeUnavailable, MalformedPage, RateLimited, SettingsError
-from workers.http import MAX_BODY_BYTES, HttpClient, Response
+from workers.http import MAX_BODY_BYTES, HttpClient, Request, Response
 
 Serve = Callable[[BaseHTTPRequestHandler], None]
 
@@ -110,9 +109,9 @@ def test_a_request_that_is_held_up_on_its_way_to_the_wire_goes_through_the_gate_
         return now_s + 1.0
 
     class Held(HttpClient):
-        def _send(self, request: requests.PreparedRequest) -> Response:
+        def _send(self, request: Request) -> Response:
             nonlocal now_s
-            now_s += 7.0 if request.path_url == "/late" else 0.5  # what the set-up of a connection may take
+            now_s += 7.0 if request.url.endswith("/late") else 0.5  # what the set-up of a connection may take
             return super()._send(request)
 
     with Held("bingx", stand.url, gate, monotonic=lambda: now_s) as client:
