@@ -18,6 +18,7 @@ from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import restored
 from bus.groups import GroupBook
+from bus.scripts import load_all
 from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.group import GroupAligner
@@ -196,6 +197,7 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     signal.signal(signal.SIGINT, stop)
     with readable_errors(settings.redis_url):
         log_warnings(check_server(client))
+        load_all(client)
         for name in only:
             GroupBook(client).get(name)
     with ContractWarmer(settings, process.exchanges):
