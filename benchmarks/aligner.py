@@ -29,9 +29,10 @@ from bus.groups import GroupBook
 from bus.messages import Candle, CandleBatch, Group
 from bus.settings import Settings, child_environment
 from bus.stream_alignment import StreamAligner
-from workers.aligner.consumer import AlignerProcess, spare_the_collector
+from workers.aligner.consumer import AlignerProcess
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Rounds
+from workers.collector import spare_the_collector
 from workers.supervisor import command
 
 MINUTE_MS = 60_000

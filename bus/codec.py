@@ -2,9 +2,10 @@
 
 import math
 import operator
+import struct
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -94,12 +95,9 @@ def _refusal(body: bytes, kind: type[Message], error: Exception) -> DecodeError:
     return DecodeError(f"damaged {expected} message ({error})")
 
 
-def column(kind: str, values: Iterable[Any]) -> bytes:
+def column(kind: str, values: Sequence[Any]) -> bytes:
     """Values as a little-endian column: kind ``q`` for int64, ``d`` for float64."""
-    numbers = array(kind, values)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
+    return struct.pack(f"<{len(values)}{kind}", *values)
 
 
 def numbers(kind: str, data: bytes) -> "array[Any]":

@@ -107,6 +107,11 @@ def traffic(exchange: str, egress: str) -> str:
     return f"{PREFIX}traffic:{exchange}:{egress}"
 
 
+def counters(exchange: str) -> str:
+    """Hash: how much was done for an exchange since the bus began, by what. No TTL; one per exchange."""
+    return f"{PREFIX}counters:{exchange}"
+
+
 def request(request_id: str) -> str:
     """Hash: state, attempt, lease, checkpoint, counts and error of a request. TTL one hour after it ended."""
     return f"{PREFIX}request:{request_id}"
@@ -127,6 +132,16 @@ def schedule() -> str:
     return f"{PREFIX}schedule"
 
 
+def schedule_asked() -> str:
+    """Hash: scheduled series → ``<since> <until>`` of what was asked for last, ms. No TTL; a field a series."""
+    return f"{PREFIX}schedule-asked"
+
+
+def schedulers() -> str:
+    """Sorted set: the scheduler processes, by when each is taken for dead, ms. Empties itself."""
+    return f"{PREFIX}schedulers"
+
+
 def groups() -> str:
     """Set of the names of alignment groups. No TTL."""
     return f"{PREFIX}groups"
@@ -140,6 +155,11 @@ def group(name: str) -> str:
 def group_state(name: str) -> str:
     """String: what an alignment group has read and not yet written. Until removed."""
     return f"{PREFIX}group-state:{name}"
+
+
+def group_tries(name: str) -> str:
+    """Hash: ``<stream> <entry id>`` → failed attempts to take it; after aligners died of the group. Short-lived."""
+    return f"{PREFIX}group-tries:{name}"
 
 
 def group_members(name: str) -> str:

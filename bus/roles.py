@@ -64,9 +64,13 @@ FAMILIES: Final[dict[str, Family]] = {
     "pages": Family(keys.pages(_ANY), "list"),
     "open": Family(keys.open_requests(_ANY), "sorted set"),
     "schedule": Family(keys.schedule(), "sorted set"),
+    "schedule asked": Family(keys.schedule_asked(), "hash"),
+    "schedulers": Family(keys.schedulers(), "sorted set"),
+    "counters": Family(keys.counters(_ANY), "hash"),
     "groups": Family(keys.groups(), "set"),
     "group": Family(keys.group(_ANY), "string"),
     "group state": Family(keys.group_state(_ANY), "string"),
+    "group tries": Family(keys.group_tries(_ANY), "hash"),
     "group members": Family(keys.group_members(_ANY), "list"),
     "group lease": Family(keys.group_lease(_ANY), "hash"),
     "aligners": Family(keys.aligners(), "sorted set"),
@@ -118,11 +122,12 @@ _CLIENTS_OF_OTHERS: Final = frozenset(
 
 _BUS: Final = _names(
     "candles, streams, candles sequence, aligned, aligned sequence, late, late sequence, dead, contracts, clock, limit,"
-    "pause, breaker, traffic, request, pages, open, schedule, groups, group, group state, group members, group lease,"
-    "aligners, job queue, queues, queue workers"
+    "pause, breaker, traffic, counters, request, pages, open, schedule, schedule asked, schedulers, groups, group,"
+    "group state, group tries, group members, group lease, aligners, job queue, queues, queue workers, worker"
 )
 _ASKING: Final = _names("request, pages, open")
-_BUDGET: Final = _names("limit, pause, breaker, traffic")
+_SCHEDULING: Final = _names("schedule, schedule asked, schedulers")
+_BUDGET: Final = _names("limit, pause, breaker, traffic, counters")
 _CACHES: Final = _names("contracts, contracts last, clock, clock last, loading")
 _RQ: Final = frozenset(list(FAMILIES)[list(FAMILIES).index("job") :])
 
@@ -131,7 +136,9 @@ _RQ: Final = frozenset(list(FAMILIES)[list(FAMILIES).index("job") :])
 ROLES: Final[dict[str, Role]] = {
     "reader": Role(f"{_SIGNING_ON} scan", {"read": _BUS}),
     "producer": Role(
-        _SIGNING_ON, {"read": _BUS, "write": _ASKING | _names("schedule, job, job queue, queues")}, passes=_ASKING
+        _SIGNING_ON,
+        {"read": _BUS, "write": _ASKING | _SCHEDULING | _names("job, job queue, queues")},
+        passes=_ASKING | _SCHEDULING,
     ),
     "worker": Role(
         f"{_SIGNING_ON} script|load",
@@ -147,14 +154,15 @@ ROLES: Final[dict[str, Role]] = {
             "read": _BUS | _CACHES,
             "consume": _names("candles"),
             "write": _names(
-                "aligned, aligned sequence, late, late sequence, dead, group state, group members, group lease,aligners"
+                "aligned, aligned sequence, late, late sequence, dead, group state, group tries, group members,"
+                "group lease, aligners"
             )
             | _BUDGET
             | _CACHES,
         },
         passes=_names(
-            "candles, aligned, aligned sequence, late, late sequence, dead, group state, group members, group lease,"
-            "aligners, groups"
+            "candles, aligned, aligned sequence, late, late sequence, dead, group state, group tries, group members,"
+            "group lease, aligners, groups"
         )
         | _BUDGET
         | _CACHES,

@@ -8,12 +8,12 @@ from redis import Redis
 
 from bus import keys
 from bus.codec import M, decode, encode
+from bus.counters import gap_slots_by_reason, page_counters
 from bus.errors import DecodeError, EntriesLost, Fenced
 from bus.fetch_request import FetchRequest
 from bus.messages import AlignedBatch, CandleBatch
 from bus.requests import LEASE_MS, Claim
 from bus.scripts import Argument, Script
-from bus.timeframes import timeframe
 
 #: Below the socket timeout of the connection, so that an idle wait is no error.
 _BLOCK_MS: Final = 2_000
@@ -63,6 +63,7 @@ class Publisher:
             keys.pages(claim.request_id),
             keys.open_requests(claim.exchange),
             keys.streams(),
+            keys.counters(claim.exchange),
         ]
         counts = [batch.n, gap_slots(batch), requests, long_decimals]
         span = [batch.since, batch.until]
@@ -74,6 +75,7 @@ class Publisher:
             LEASE_MS,
             *counts,
             self._high_water,
+            *page_counters(batch),
         ]
         outcome, detail = self._publish(names, args)
         if outcome in (b"fenced", b"cancelled"):
@@ -85,8 +87,7 @@ class Publisher:
 
 def gap_slots(batch: CandleBatch) -> int:
     """How many open times of the batch have no candle."""
-    step_ms = timeframe(batch.timeframe).duration_ms
-    return sum((gap.to_ms - gap.from_ms) // step_ms for gap in batch.gaps)
+    return sum(gap_slots_by_reason(batch).values())
 
 
 class Entry(msgspec.Struct, frozen=True):

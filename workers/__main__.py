@@ -23,12 +23,16 @@ def main(arguments: list[str]) -> int:
 def _run(arguments: list[str], settings: Settings) -> None:
     match arguments:
         case ["worker", exchange]:
+            from workers.collector import spare_the_collector
             from workers.worker import run_worker
 
+            spare_the_collector()
             run_worker(exchange, settings)
         case ["aligner", *groups]:
             from workers.aligner.consumer import run_aligner
+            from workers.collector import spare_the_collector
 
+            spare_the_collector()
             run_aligner(settings, groups)
         case _:
             raise SettingsError("usage: python -m workers worker EXCHANGE | aligner [GROUP…]")

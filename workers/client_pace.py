@@ -5,10 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import requests
-
 from bus.errors import Paused, RateLimited
-from workers.http import HttpClient, Response
+from workers.http import HttpClient, Request, Response
 from workers.limiter import LONGEST_NAP_S
 
 
@@ -97,7 +95,7 @@ class PacedHttp(HttpClient):
         self._interval_s = interval_s
         self._asking = threading.Lock()
 
-    def send(self, request: requests.Request, *, weight: int) -> Response:
+    def send(self, request: Request, *, weight: int) -> Response:
         with self._asking:
             try:
                 return super().send(request, weight=weight)

@@ -6,21 +6,31 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
-import requests
-from requests.utils import get_auth_from_url
-from urllib3.exceptions import DecodeError, HTTPError
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, LocationParseError
+from urllib3.exceptions import TimeoutError as LibraryTimeout
+from urllib3.util import make_headers, parse_url
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
 from bus.text import address
-from workers.http_session import CHUNK_BYTES, bounded_session
+from workers.http_session import CHUNK_BYTES, OWN_HEADERS, bounded_pools
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
 MAX_BODY_BYTES: Final = 32 * 2**20
 
 Params = Mapping[str, str | int]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to any address, for adapters that do not write their questions themselves."""
+
+    method: str = "GET"
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes | str | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -46,7 +56,6 @@ class HttpClient:
         gate: Called with the request's weight; it waits for the budget or raises, and says until when the request must
             have left, in seconds of ``monotonic``, or None for whenever. A request that is held up on its way to the
             wire, by the set-up of its connection or because the process was stopped, goes through it again.
-        session: Used as it is; without one a session of our own, which follows no redirect and keeps no cookie.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence of the exchange.
         deadline_s: From the gate's consent to the last byte of the answer.
@@ -63,7 +72,6 @@ class HttpClient:
         base_url: str,
         gate: Callable[[int], float | None],
         *,
-        session: requests.Session | None = None,
         connect_timeout_s: float = 5,
         read_timeout_s: float = 10,
         deadline_s: float = 20,
@@ -73,15 +81,18 @@ class HttpClient:
         if not _is_base_url(base_url):
             raise SettingsError(f"{address(base_url)!r} is no base URL of {exchange_name}; write https://HOST")
         self.exchange_name = exchange_name
-        self.base_url, self._login = _without_login(base_url.rstrip("/"))
+        self.base_url, login = _without_login(base_url.rstrip("/"))
+        self._headers = OWN_HEADERS | login
         self._gate = gate
         self._on_answer = on_answer
-        self._timeouts_s = (connect_timeout_s, read_timeout_s)
+        self._timeouts = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._connect_timeout_s = connect_timeout_s
+        self._read_timeout_s = read_timeout_s
         self._deadline_s = deadline_s
         self._monotonic = monotonic
         self._ends_s = self._leaves_by_s = float("inf")
         self._weight = 0
-        self._session = bounded_session(self._patience_s, self._check_budget) if session is None else session
+        self._pools = bounded_pools(self._patience_s, self._check_budget)
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -90,24 +101,23 @@ class HttpClient:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
-        return self.send(requests.Request("GET", self.base_url + path, params=dict(params)), weight=weight)
+        query = f"?{urlencode(params)}" if params else ""
+        return self.send(Request(url=self.base_url + path + query), weight=weight)
 
-    def send(self, request: requests.Request, *, weight: int) -> Response:
-        """The answer to a request to any address, for adapters that do not write their requests themselves.
+    def send(self, request: Request, *, weight: int) -> Response:
+        """The answer to a request to any address, whatever its status says.
 
         Raises:
             ExchangeUnavailable: The exchange does not answer, or not to the end.
             MalformedPage: The answer is larger than an honest one, or damaged.
         """
-        request.auth = self._login
-        prepared = self._session.prepare_request(request)
         self._weight = weight
         self._pass_gate()
         try:
-            answer = self._send(prepared)
+            answer = self._send(request)
         except DecodeError as error:
             raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent damaged compression") from error
-        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
+        except (HTTPError, http.client.HTTPException, OSError) as error:
             raise ExchangeUnavailable(
                 self.exchange_name,
                 f"{self.exchange_name} does not answer at {origin(request.url)} ({self._cause(error)})",
@@ -128,7 +138,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
-        self._session.close()
+        self._pools.clear()
 
     def __enter__(self) -> "HttpClient":
         return self
@@ -136,14 +146,23 @@ class HttpClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, request: requests.PreparedRequest) -> Response:
-        answer = self._session.send(request, stream=True, allow_redirects=False, timeout=self._timeouts_s)
+    def _send(self, request: Request) -> Response:
+        answer = self._pools.urlopen(
+            request.method,
+            request.url,
+            body=request.body,
+            headers={**self._headers, **request.headers},
+            timeout=self._timeouts,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             self._check_headers(headers)
-            return Response(answer.status_code, headers, self._body(answer))
+            return Response(answer.status, headers, self._body(answer))
         finally:
-            answer.close()
+            answer.close()  # ends the connection of an answer that was not read to its end, and of no other
 
     def _check_headers(self, headers: dict[str, str]) -> None:
         encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -153,17 +172,19 @@ class HttpClient:
         if length.isascii() and length.isdigit() and (len(length) > 12 or int(length) > MAX_WIRE_BYTES):
             raise self._too_large(MAX_WIRE_BYTES)
 
-    def _body(self, answer: requests.Response) -> bytes:
-        body = bytearray()
+    def _body(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        chunks: list[bytes] = []
+        left_bytes = MAX_BODY_BYTES
         # read1 hands over what has come; read would wait for a full chunk and so for a dribbling exchange.
-        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if answer.raw.tell() > MAX_WIRE_BYTES:
+        while chunk := answer.read1(CHUNK_BYTES, decode_content=True):
+            chunks.append(chunk)
+            left_bytes -= len(chunk)
+            if answer.tell() > MAX_WIRE_BYTES:
                 raise self._too_large(MAX_WIRE_BYTES)
-            if len(body) > MAX_BODY_BYTES:
+            if left_bytes < 0:
                 raise self._too_large(MAX_BODY_BYTES)
             self._patience_s()
-        return bytes(body)
+        return b"".join(chunks)
 
     def _too_large(self, most_bytes: int) -> MalformedPage:
         return MalformedPage(self.exchange_name, f"{self.exchange_name} sent more than {most_bytes // 2**20} MiB")
@@ -172,7 +193,7 @@ class HttpClient:
         left_s = self._ends_s - self._monotonic()
         if left_s <= 0:
             raise TimeoutError(f"no whole answer within {self._deadline_s:g} s")
-        return min(left_s, self._timeouts_s[1])
+        return min(left_s, self._read_timeout_s)
 
     def _cause(self, error: BaseException) -> str:
         chain = list(_chain(error))
@@ -180,11 +201,14 @@ class HttpClient:
             found = next((link for link in chain if isinstance(link, kind)), None)
             if found is not None:
                 return words or str(getattr(found, "verify_message", "") or "TLS failed")
-        if any(isinstance(link, requests.ConnectTimeout) for link in chain):
-            return f"no connection within {self._timeouts_s[0]:g} s"
-        if any(isinstance(link, TimeoutError | requests.Timeout) for link in chain):
-            late = self._monotonic() >= self._ends_s
-            return f"no whole answer within {self._deadline_s:g} s" if late else f"silent for {self._timeouts_s[1]:g} s"
+        if any(isinstance(link, ConnectTimeoutError) for link in chain):
+            return f"no connection within {self._connect_timeout_s:g} s"
+        if any(isinstance(link, TimeoutError | LibraryTimeout) for link in chain):
+            is_late = self._monotonic() >= self._ends_s
+            limit_s, what = (
+                (self._deadline_s, "no whole answer within") if is_late else (self._read_timeout_s, "silent for")
+            )
+            return f"{what} {limit_s:g} s"
         return "answer cut off"
 
 
@@ -203,21 +227,21 @@ def origin(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
 
 
-def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without user and password, and these."""
-    login = get_auth_from_url(url)
+def _without_login(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and the header that says these."""
+    login = parse_url(url).auth
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", login if any(login) else None
+    said = make_headers(basic_auth=unquote(login)) if login else {}
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}", said
 
 
 def _is_base_url(text: str) -> bool:
     try:
-        requests.Request("GET", text).prepare()
         parts = urlsplit(text)
-    except ValueError:
+        return parts.scheme in ("http", "https") and parse_url(text).host == parts.hostname is not None
+    except (ValueError, LocationParseError):
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -11,8 +11,8 @@ from bus.messages import Candle, Contract, Gap
 from bus.timeframes import Timeframe
 from workers.exchanges.base import Exchange, Facts, Page
 from workers.http import HttpClient
-from workers.retries import TRIES, tried
-from workers.windows import Span, confirm_windows, first_listed, missing, name_gaps
+from workers.retries import TRIES, granted, tried
+from workers.windows import Span, confirm_windows, first_listed, is_whole, missing, name_gaps, within
 
 #: How often a window is narrowed while asking again keeps bringing candles to light; after that its holes are not
 #: believed, and the page fails.
@@ -42,7 +42,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         first_ms: First slot of the span that was listed, ms; its end where none was.
-        candles: By open time.
+        candles: Oldest first, unique, all of ``[first_ms, until_ms)``.
         requests: How many requests it took, failed tries included.
         long_decimals: Numbers with more digits than float64 keeps, in all answers together.
     """
@@ -50,7 +50,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int
     until_ms: int
     first_ms: int
-    candles: dict[int, Candle]
+    candles: list[Candle]
     requests: int
     long_decimals: int
 
@@ -66,6 +66,7 @@ def fetch_page(
     rows: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
     tries: int = TRIES,
+    may_retry: Callable[[], bool] = granted,
 ) -> FetchedPage:
     """All that the exchange has of one page.
 
@@ -75,6 +76,7 @@ def fetch_page(
         rows: Slots of a largest page; the exchange's own number where it is None.
         sleep: Waits between tries, in seconds.
         tries: How often one request is sent at most.
+        may_retry: Whether the workers' budget has room for another try.
 
     Raises:
         SpanError: The page is wider than the exchange answers at once.
@@ -84,7 +86,7 @@ def fetch_page(
     most = min(rows or exchange.facts.page_rows, exchange.facts.page_rows)
     if timeframe.slots(begin, end) > most:
         raise SpanError(f"page [{begin}, {end}) is wider than the {most} candles of one answer")
-    asker = _Asker(exchange, http, contract, timeframe, sleep, tries)
+    asker = _Asker(exchange, http, contract, timeframe, sleep, tries, may_retry)
     first = first_listed(contract, timeframe, begin, end)
     found = _found(asker, first, end)
     return FetchedPage(
@@ -116,18 +118,21 @@ def settled(
             The page's own start where it is None.
     """
     begin, first, end = page.since_ms, page.first_ms, page.until_ms
-    empty_since_ms = first_listed(contract, timeframe, min(request_since_ms or begin, begin), end)
-    gaps = name_gaps(
-        missing(timeframe, first, end, page.candles),
-        timeframe,
-        facts.hole_reason,
-        empty_since_ms=empty_since_ms if nothing_served_yet and first not in page.candles else None,
-        rows=min(rows or facts.page_rows, facts.page_rows),
-    )
+    gaps: list[Gap] = []
+    if not is_whole(timeframe, first, end, page.candles):
+        served = {candle.open_time for candle in page.candles}
+        empty_since_ms = first_listed(contract, timeframe, min(request_since_ms or begin, begin), end)
+        gaps = name_gaps(
+            missing(timeframe, first, end, served),
+            timeframe,
+            facts.hole_reason,
+            empty_since_ms=empty_since_ms if nothing_served_yet and first not in served else None,
+            rows=min(rows or facts.page_rows, facts.page_rows),
+        )
     return SettledPage(
         since_ms=begin,
         until_ms=end,
-        candles=[page.candles[slot] for slot in sorted(page.candles)],
+        candles=page.candles,
         gaps=([Gap(begin, first, "before_listing")] if begin < first else []) + gaps,
         requests=page.requests,
         long_decimals=page.long_decimals,
@@ -172,6 +177,7 @@ class _Asker:
         timeframe: Timeframe,
         sleep: Callable[[float], None],
         tries: int,
+        may_retry: Callable[[], bool],
     ) -> None:
         self.timeframe = timeframe
         self.name = exchange.facts.name
@@ -183,34 +189,38 @@ class _Asker:
         self._contract = contract
         self._sleep = sleep
         self._tries = tries
+        self._may_retry = may_retry
 
-    def candles(self, window: Span) -> dict[int, Candle]:
-        """The candles that open in the window, by open time."""
+    def candles(self, window: Span) -> list[Candle]:
+        """The candles that open in the window, oldest first."""
         page = self._page(window)
         self.long_decimals += page.long_decimals
-        return {candle.open_time: candle for candle in page.candles if window[0] <= candle.open_time < window[1]}
+        return within(page.candles, *window)
 
     def _page(self, window: Span) -> Page:
-        return tried(lambda: self._once(window), sleep=self._sleep, tries=self._tries)
+        return tried(lambda: self._once(window), sleep=self._sleep, tries=self._tries, may_retry=self._may_retry)
 
     def _once(self, window: Span) -> Page:
         self.requests += 1
         return self._exchange.candles(self._http, self._contract, self.timeframe, *window)
 
 
-def _found(asker: _Asker, since_ms: int, until_ms: int) -> dict[int, Candle]:
-    """All candles of the span, after every hole has been asked for again, by open time."""
+def _found(asker: _Asker, since_ms: int, until_ms: int) -> list[Candle]:
+    """All candles of the span, after every hole has been asked for again, oldest first."""
     if since_ms >= until_ms:
-        return {}
-    found = asker.candles((since_ms, until_ms))
+        return []
+    candles = asker.candles((since_ms, until_ms))
+    if is_whole(asker.timeframe, since_ms, until_ms, candles):
+        return candles
+    found = _by_open_time(candles)
     for from_ms, to_ms in _windows(asker, (since_ms, until_ms), found):
         _confirm(asker, (from_ms, to_ms), found, _ROUNDS)
-    return found
+    return [found[slot] for slot in sorted(found)]
 
 
 def _confirm(asker: _Asker, window: Span, found: dict[int, Candle], rounds: int) -> None:
     """Ask for the window; if the answer was cut yet again, ask for less at a time."""
-    served = asker.candles(window)
+    served = _by_open_time(asker.candles(window))
     known = {slot for slot in asker.timeframe.open_times(*window) if slot in found}
     was_cut = served.keys() != known  # it brings new candles, or lacks some that there are
     found |= served  # two answers disagree when a candle was revised: the later one holds
@@ -219,6 +229,10 @@ def _confirm(asker: _Asker, window: Span, found: dict[int, Candle], rounds: int)
         raise MalformedPage(asker.name, f"{asker.name} keeps sending a part of {window[0]} to {window[1]} only")
     for part in narrower:
         _confirm(asker, part, found, rounds - 1)
+
+
+def _by_open_time(candles: list[Candle]) -> dict[int, Candle]:
+    return {candle.open_time: candle for candle in candles}
 
 
 def _windows(asker: _Asker, window: Span, found: dict[int, Candle]) -> list[Span]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final, NamedTuple
 
+import msgspec
 from redis import Redis
 
 from bus.codec import columns
@@ -72,9 +73,10 @@ class Turn:
         )
         with closing(pages):
             for page in pages:
-                if not self._published(contract, page, status):
+                published = self._published(contract, page, status)
+                if published is None:
                     return False
-                status = self._status()
+                status = published
         return status.next_ms == status.until
 
     def _windows(self, status: RequestStatus) -> Iterator["_Window"]:
@@ -115,11 +117,24 @@ class Turn:
     def _fetched(self, contract: Contract, window: "_Window") -> tuple["_Window", FetchedPage]:
         desk = self._desk
         span = (window.since_ms, window.until_ms)
-        page = fetch_page(desk.exchange, desk.http_of_thread, contract, self._timeframe, *span, rows=desk.budget.rows)
+        page = fetch_page(
+            desk.exchange,
+            desk.http_of_thread,
+            contract,
+            self._timeframe,
+            *span,
+            rows=desk.budget.rows,
+            may_retry=desk.limiter.breaker.may_retry,
+        )
         return window, page
 
-    def _published(self, contract: Contract, fetched: tuple["_Window", FetchedPage], status: RequestStatus) -> bool:
-        """Name the page's gaps and publish it; False where the checkpoint is not where the page begins."""
+    def _published(
+        self, contract: Contract, fetched: tuple["_Window", FetchedPage], status: RequestStatus
+    ) -> RequestStatus | None:
+        """Name the page's gaps and publish it; where the request stands then.
+
+        None where the checkpoint is not where the page begins.
+        """
         window, found = fetched
         page = settled(
             found,
@@ -132,7 +147,12 @@ class Turn:
         )
         batch = self._batch(status, page, window)
         counts = {"requests": page.requests, "long_decimals": page.long_decimals}
-        return self._publisher.publish(self._claim, batch, **counts).outcome == "published"
+        if self._publisher.publish(self._claim, batch, **counts).outcome != "published":
+            return None
+        # Nobody else may change the record while our claim holds, so it need not be read again.
+        return msgspec.structs.replace(
+            status, pages=status.pages + 1, candles=status.candles + batch.n, next_ms=batch.until
+        )
 
     def _batch(self, status: RequestStatus, page: SettledPage, window: "_Window") -> CandleBatch:
         return CandleBatch(

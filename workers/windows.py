@@ -1,9 +1,9 @@
 """Arithmetic of pages: where one ends, what is missing from it, how to ask again, and what to call the gaps."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal
 
-from bus.messages import Contract, Gap, GapReason
+from bus.messages import Candle, Contract, Gap, GapReason
 from bus.timeframes import Timeframe
 
 Span = tuple[int, int]
@@ -50,6 +50,29 @@ def missing(timeframe: Timeframe, since_ms: int, until_ms: int, open_times: Coll
         begins = runs.pop()[0] if runs and runs[-1][1] == slot else slot
         runs.append((begins, slot + timeframe.duration_ms))
     return runs
+
+
+def within(candles: list[Candle], since_ms: int, until_ms: int) -> list[Candle]:
+    """The candles that open in ``[since_ms, until_ms)``.
+
+    Args:
+        candles: Oldest first.
+    """
+    if not candles or (since_ms <= candles[0].open_time and candles[-1].open_time < until_ms):
+        return candles
+    return [candle for candle in candles if since_ms <= candle.open_time < until_ms]
+
+
+def is_whole(timeframe: Timeframe, since_ms: int, until_ms: int, candles: Sequence[Candle]) -> bool:
+    """Whether there is a candle for every slot of ``[since_ms, until_ms)``, and for no other.
+
+    Args:
+        candles: On the grid, unique, oldest first.
+    """
+    slots = timeframe.open_times(since_ms, until_ms)
+    if len(candles) != len(slots):
+        return False
+    return not candles or (candles[0].open_time == slots[0] and candles[-1].open_time == slots[-1])
 
 
 def confirm_windows(runs: Iterable[Span], timeframe: Timeframe, since_ms: int, until_ms: int, rows: int) -> list[Span]:

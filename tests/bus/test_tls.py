@@ -20,7 +20,7 @@ from bus.roles import ADMIN, ROLES
 from bus.server_look import server_facts
 from bus.settings import Settings, child_environment
 from candlebus.sandbox import Sandbox
-from tests.bus.certificates import Authority
+from tests.certificates import Authority
 from workers.supervisor import Supervisor
 
 SECRET = "canary-7f3a"
@@ -32,10 +32,12 @@ class Locked(NamedTuple):
     folder: Path
     port: int
     mutual_port: int
+    certificate: Path
+    key: Path
 
-    def url(self, user: str = "worker", *, ca: str = "authority", host: str = "127.0.0.1", mutual: bool = False) -> str:
+    def url(self, user: str = "worker", *, ca: str = "ca.pem", host: str = "127.0.0.1", mutual: bool = False) -> str:
         port = self.mutual_port if mutual else self.port
-        return f"rediss://{user}:{SECRET}@{host}:{port}/0?ssl_ca_certs={self.folder / ca}.pem"
+        return f"rediss://{user}:{SECRET}@{host}:{port}/0?ssl_ca_certs={self.folder / ca}"
 
 
 def free_port() -> int:
@@ -66,10 +68,10 @@ def _said_to_tls(program: str) -> bytes:
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     program = program_with_tls()
     folder = tmp_path_factory.mktemp("tls")
-    authority = Authority(folder, "authority")
-    Authority(folder, "stranger")
-    certificate, key = authority.issue("server", "127.0.0.1")
-    authority.issue("client", "client")
+    (folder / "stranger").mkdir()
+    authority = Authority(folder)
+    Authority(folder / "stranger")
+    certificate, key = authority.issue("127.0.0.1")
     words = "".join(f"{role} {SECRET}\n" for role in [*ROLES, ADMIN])
     made = [sys.executable, "-P", "-m", "bus.roles"]
     users = subprocess.run(made, input=words, capture_output=True, text=True, check=True).stdout
@@ -78,7 +80,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     servers = []
     for port, clients in zip(ports, ("no", "yes"), strict=True):
         tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
-        tls += ["--tls-ca-cert-file", str(authority.file), "--tls-auth-clients", clients]
+        tls += ["--tls-ca-cert-file", str(authority.path), "--tls-auth-clients", clients]
         command = [
             program,
             "--port",
@@ -92,7 +94,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
             "127.0.0.1",
         ]
         servers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder))
-    at = Locked(folder, *ports)
+    at = Locked(folder, *ports, *authority.issue("client"))
     for port in ports:
         wait_for_port(port)
     yield at
@@ -127,7 +129,7 @@ def test_the_right_authority_and_password_are_let_in(locked: Locked) -> None:
 
 
 def test_a_client_certificate_is_given_where_the_server_asks_for_one(locked: Locked) -> None:
-    own = f"&ssl_certfile={locked.folder / 'client.pem'}&ssl_keyfile={locked.folder / 'client.key'}"
+    own = f"&ssl_certfile={locked.certificate}&ssl_keyfile={locked.key}"
     assert ping(locked.url(mutual=True) + own)
     with pytest.raises(CandleBusError, match="certificate") as refused:
         ping(locked.url(mutual=True))
@@ -136,9 +138,9 @@ def test_a_client_certificate_is_given_where_the_server_asks_for_one(locked: Loc
 
 def refusals(locked: Locked) -> dict[str, tuple[str, type[CandleBusError], str]]:
     at = f"127.0.0.1:{locked.port}/0"
-    trusted = f"?ssl_ca_certs={locked.folder / 'authority.pem'}"
+    trusted = f"?ssl_ca_certs={locked.folder / 'ca.pem'}"
     return {
-        "another authority": (locked.url(ca="stranger"), SettingsError, "name the file of its authority"),
+        "another authority": (locked.url(ca="stranger/ca.pem"), SettingsError, "name the file of its authority"),
         "no authority": (f"rediss://worker:{SECRET}@{at}", SettingsError, "name the file of its authority"),
         "another host": (locked.url(host="localhost"), SettingsError, "not valid for 'localhost'"),
         "no TLS": (f"redis://worker:{SECRET}@{at}", BusUnavailable, "rediss://"),

@@ -28,7 +28,7 @@ from tests.workers.exchange_fakes import BTC, MINUTE, START, XBT, FakeHttp, cand
 from workers.exchanges import registry
 from workers.exchanges.answers import by_status
 from workers.exchanges.pauses import retry_after_ms
-from workers.exchanges.rows import long_decimals, page
+from workers.exchanges.rows import EARLIEST_MS, LATEST_MS, long_decimals, page
 from workers.exchanges.symbols import perpetual
 
 DATE = "Wed, 01 Jan 2025 00:00:00 GMT"
@@ -243,8 +243,15 @@ GOOD = (at(0), 10.0, 12.0, 9.0, 11.0, 5.0)
 def test_a_candle_that_cannot_be_rejects_the_page(field: int, value: float) -> None:
     assert rows(GOOD).candles == [Candle(*GOOD)]
     bad = [value if n == field else v for n, v in enumerate(GOOD)]
-    with pytest.raises(MalformedPage, match="venue sent a candle"):
-        rows(candle(at(5)), bad)
+    for other in (candle(at(5)), candle(at(1))):
+        with pytest.raises(MalformedPage, match="venue sent a candle"):
+            rows(other, bad)
+
+
+@pytest.mark.parametrize("bound_ms", [EARLIEST_MS, LATEST_MS])
+def test_rows_that_run_out_of_our_time_reject_the_page(bound_ms: int) -> None:
+    with pytest.raises(MalformedPage, match="no 1m time"):
+        rows(*(candle(bound_ms + n * MINUTE.duration_ms) for n in range(-1, 1)))
 
 
 def test_two_stories_about_one_open_time_reject_the_page() -> None:
@@ -262,6 +269,45 @@ def test_candles_of_another_span_are_no_empty_page() -> None:
 def test_more_rows_than_any_exchange_sends_reject_the_page() -> None:
     with pytest.raises(MalformedPage, match="sent 5001 candles at once"):
         rows(*(candle(at(n)) for n in range(5001)))
+
+
+honest = st.builds(lambda a, b, c, v: (a, max(a, b, c), min(a, b, c), c, v), *[st.floats(0, 1e5)] * 4)
+odd = st.sampled_from([0.0, -0.0, -1.0, 50.0, 1e15, 2e15, math.nan, math.inf, -math.inf])
+places = st.tuples(st.integers(0, 11), st.integers(1, 5), odd)
+grids = st.one_of(
+    st.builds(lambda first, n: list(range(first, first + n)), st.integers(-3, 12), st.integers(0, 12)),
+    st.lists(st.integers(-3, 14), max_size=12),
+)
+shifts = st.sampled_from([0, 0, 0, 1, -at(0), -at(0) // 1000, LATEST_MS - at(5)])
+
+
+@given(grids, st.lists(honest, min_size=12, max_size=12), st.lists(places, max_size=2), st.booleans(), shifts)
+def test_a_page_is_the_same_when_its_rows_are_proved_by_columns(
+    slots: list[int], numbers: list[Any], spoilt: list[Any], newest_first: bool, shift_ms: int
+) -> None:
+    times = [at(n) + shift_ms for n in (slots[::-1] if newest_first else slots)]
+    told = [[time, *row] for time, row in zip(times, numbers, strict=False)]
+    for row, field, value in spoilt:
+        if row < len(told):
+            told[row][field] = value
+
+    def judged() -> Any:
+        try:
+            return page("venue", [Candle(*row) for row in told], MINUTE, at(0), at(10), b"")
+        except MalformedPage as error:
+            return str(error)
+
+    by_columns = judged()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.exchanges.rows._in_step", lambda *_: None)
+        assert by_columns == judged()
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_rows_in_step_are_proved_by_columns_alone(newest_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.exchanges.rows._one_by_one", None)  # a row after the other is never looked at
+    candles = [candle(at(n)) for n in range(10)]
+    assert rows(*(candles[::-1] if newest_first else candles)).candles == candles
 
 
 @pytest.mark.parametrize(

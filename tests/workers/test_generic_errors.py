@@ -6,7 +6,6 @@ from typing import Any
 
 import ccxt
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +26,7 @@ from workers.exchanges.generic import GenericExchange, _lies_past
 from workers.exchanges.generic_errors import PAUSE_MS, ours
 from workers.exchanges.generic_facts import _made_up_market
 from workers.exchanges.generic_venue import through, weight_of
-from workers.http import Response
+from workers.http import Request, Response
 
 NAMES = ["binanceusdm", "bybit", "okx", "whitebit"]
 
@@ -39,9 +38,9 @@ class Canned:
 
     def __init__(self, answer: Response | Exception) -> None:
         self.answer = answer
-        self.sent: list[requests.Request] = []
+        self.sent: list[Request] = []
 
-    def send(self, request: requests.Request, *, weight: int) -> Response:
+    def send(self, request: Request, *, weight: int) -> Response:
         self.sent.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -133,8 +132,8 @@ def test_what_the_gate_or_the_client_raises_comes_through_unchanged(name: str) -
 
 def test_another_address_replaces_scheme_and_host_and_keeps_the_rest() -> None:
     client: Any = Canned(response({}))
-    through(client, "https://fapi.binance.com")(requests.Request("GET", "https://fapi.binance.com/a/b?c=https://d/"), 1)
-    through(client, client.base_url)(requests.Request("GET", "https://api.binance.com/x"), 1)
+    through(client, "https://fapi.binance.com")(Request(url="https://fapi.binance.com/a/b?c=https://d/"), 1)
+    through(client, client.base_url)(Request(url="https://api.binance.com/x"), 1)
     assert [sent.url for sent in client.sent] == ["http://127.0.0.1:1/a/b?c=https://d/", "https://api.binance.com/x"]
 
 

@@ -1,6 +1,7 @@
 import gzip
 import socket
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -257,3 +258,15 @@ def test_a_plain_server_behind_https_is_no_answer(stand: Stand) -> None:
 def test_only_http_addresses_are_asked(url: str) -> None:
     with pytest.raises(SettingsError):
         HttpClient("bingx", url, lambda _: None)
+
+
+def test_a_login_in_the_address_is_sent_and_stands_in_no_message(stand: Stand) -> None:
+    url = stand.url.replace("//", "//us%40er:p%3Ass@")
+    with HttpClient("bingx", url, lambda _: None) as client:
+        client.get("/", {}, weight=1)
+        assert client.base_url == stand.url
+        stand.serve = close_early
+        with pytest.raises(ExchangeUnavailable) as caught:
+            client.get("/", {}, weight=1)
+    assert b64decode(stand.headers["authorization"].removeprefix("Basic ")) == b"us@er:p:ss"
+    assert "er:" not in str(caught.value)

@@ -1,9 +1,12 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import ccxt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bus.errors import (
     ClockRejected,
@@ -16,7 +19,7 @@ from bus.errors import (
 from bus.messages import Candle, Contract
 from bus.timeframes import TIMEFRAMES
 from tests.workers.exchange_fakes import MINUTE, START, XBT, FakeHttp, recorded_body
-from workers.exchanges.kucoinfutures import KucoinFutures
+from workers.exchanges.kucoinfutures import KucoinFutures, _base_coins, _decimals
 
 KUCOIN: Any = KucoinFutures()
 HOUR = TIMEFRAMES["1h"]
@@ -63,6 +66,20 @@ def test_a_recorded_month_is_read_whole(recorded: Path) -> None:
 def test_lots_become_coins_without_binary_noise(multiplier: float, decimals: int, lots: int, coins: float) -> None:
     contract = Contract(symbol="A/B:B", native_id="A", multiplier=multiplier, multiplier_decimals=decimals)
     assert candles([[START, 1, 1, 1, 1, lots]], contract).candles[0].volume == coins
+
+
+amounts = st.integers(0, 10**13).map(float) | st.floats(-1e20, 1e20) | st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+@given(
+    st.lists(st.integers(0, 10**13).map(float), max_size=5) | st.lists(amounts, max_size=5),
+    st.decimals("1e-25", "1e25", allow_nan=False).map(float)
+    | st.sampled_from([0.001, 0.01, 1.0, 10.0, 2**60, math.inf]),
+)
+def test_whole_lots_become_the_coins_that_rounding_gives(lots: list[float], multiplier: float) -> None:
+    decimals = _decimals(multiplier)
+    expected = [round(x * multiplier, decimals) for x in lots]
+    assert repr(_base_coins(lots, multiplier, decimals)) == repr(expected)
 
 
 def test_more_columns_are_no_harm() -> None:

@@ -3,9 +3,9 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.messages import Contract, Gap
+from bus.messages import Candle, Contract, Gap
 from bus.timeframes import TIMEFRAMES
-from workers.windows import closed_until, confirm_windows, first_listed, missing, name_gaps, page_end
+from workers.windows import closed_until, confirm_windows, first_listed, is_whole, missing, name_gaps, page_end, within
 
 MINUTE = TIMEFRAMES["1m"]
 M = 60_000
@@ -95,6 +95,16 @@ def test_holes_near_each_other_share_a_window() -> None:
 def test_a_hole_at_an_edge_where_answers_are_cut_has_a_window_of_its_own() -> None:
     runs = [(0, M), (3 * M, 4 * M), (6 * M, 7 * M), (8 * M, 10 * M)]
     assert confirm_windows(runs, MINUTE, 0, 10 * M, 500) == [(0, M), (3 * M, 7 * M), (8 * M, 10 * M)]
+
+
+@given(frames, st.integers(0, 6), st.sets(st.integers(-1, 6)))
+def test_a_page_is_whole_when_nothing_is_missing_from_it(frame, slots, held) -> None:
+    until = slots * frame.duration_ms
+    candles = [Candle(slot * frame.duration_ms, 1.0, 1.0, 1.0, 1.0, 1.0) for slot in sorted(held)]
+    inside = within(candles, 0, until)
+    assert inside == [candle for candle in candles if 0 <= candle.open_time < until]
+    assert is_whole(frame, 0, until, inside) == (not missing(frame, 0, until, {c.open_time for c in inside}))
+    assert is_whole(frame, 0, until, candles) == (held == set(range(slots)))
 
 
 def listed(at_ms: int | None) -> Contract:

@@ -14,8 +14,8 @@ from bus.timeframes import TIMEFRAMES, Timeframe
 from workers.exchanges.answers import Dialect, NoData, Refusal, decode, payload
 from workers.exchanges.base import Facts, Limit, Page, Ticker, Weights
 from workers.exchanges.pauses import bounded_ms, http_date_ms
-from workers.exchanges.rows import is_plausible, native_rows, page
-from workers.exchanges.symbols import perpetual
+from workers.exchanges.rows import as_candles, is_plausible, native_rows, page
+from workers.exchanges.symbols import is_native_id, perpetual
 from workers.exchanges.terms import number, step_of_decimals
 from workers.http import HttpClient, Params, Response
 
@@ -103,6 +103,8 @@ class _Listing(msgspec.Struct):
 
 
 class _ObjectRow(msgspec.Struct, gc=False):
+    """In the order of a candle's fields."""
+
     time: int
     open: float
     high: float
@@ -218,7 +220,7 @@ class BingX:
 
 def _contract(listing: _Listing) -> Contract | None:
     symbol = perpetual(_FACTS.name, listing.asset, listing.currency, listing.currency, _ALIASES)
-    if symbol is None or not listing.symbol:
+    if symbol is None or not is_native_id(listing.symbol):
         return None
     return Contract(
         symbol=symbol,
@@ -240,4 +242,4 @@ def _candles(data: msgspec.Raw, raw: bytes, asked: str) -> list[Candle]:
     # Objects are documented and recorded; api-ai-skills and ccxt know arrays too. Never both in one answer.
     decoder = _ARRAY_ROWS if re.match(rb"\s*\[\s*\[", raw) else _OBJECT_ROWS
     rows = decode(_FACTS.name, decoder, data, asked)
-    return [Candle(row.time, row.open, row.high, row.low, row.close, row.volume) for row in rows]
+    return as_candles(rows)

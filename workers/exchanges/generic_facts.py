@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import ccxt
 import msgspec
-import requests
 
 from bus.errors import UnknownExchange
 from bus.messages import VolumeUnit
@@ -16,7 +15,7 @@ from workers.exchanges.base import Facts, Limit, Weights
 from workers.exchanges.generic_errors import UNREADABLE
 from workers.exchanges.generic_venue import COST_1, Wire, open_venue, weight_of
 from workers.exchanges.rows import MAX_ROWS
-from workers.http import Response, origin
+from workers.http import Request, Response, origin
 
 #: Rows of a page where ccxt states no number; no venue is known to serve fewer.
 _SAFE_ROWS: Final = 100
@@ -66,7 +65,7 @@ class Rehearsed(msgspec.Struct, frozen=True):
 class _Sent(Exception):
     """Ends a rehearsal at the moment the request would leave."""
 
-    def __init__(self, request: requests.Request, weight: int) -> None:
+    def __init__(self, request: Request, weight: int) -> None:
         super().__init__()
         self.request = request
         self.weight = weight
@@ -123,7 +122,7 @@ def _rehearse(name: str, venue: Any, timeframe: Timeframe, rows: int) -> Rehears
     try:
         venue.fetch_ohlcv("BTC/USDT:USDT", timeframe.name, _ASKED_FROM_MS, rows, {"until": until_ms})
     except _Sent as sent:
-        question = f"{sent.request.url} {sent.request.data!r}"
+        question = f"{sent.request.url} {sent.request.body!r}"
         # A venue of ccxt's that does not know the word passes it on as it stands.
         return Rehearsed(origin(sent.request.url), sent.weight, "until" not in question)
     except ccxt.AuthenticationError as error:
@@ -138,7 +137,7 @@ def _rehearse(name: str, venue: Any, timeframe: Timeframe, rows: int) -> Rehears
     return Rehearsed(origin(first), weight_of(1), sends_until=False)
 
 
-def _stop(request: requests.Request, weight: int) -> Response:
+def _stop(request: Request, weight: int) -> Response:
     raise _Sent(request, weight)
 
 

@@ -14,7 +14,7 @@ from requests.structures import CaseInsensitiveDict
 
 from bus.errors import MalformedPage
 from workers.exchanges.answers import form
-from workers.http import HttpClient, Response, origin
+from workers.http import HttpClient, Request, Response, origin
 
 #: ccxt counts what a request costs in fractions, our budget in whole numbers: a cost of 1 weighs this much.
 COST_1: Final = 100
@@ -24,7 +24,7 @@ _LINEAR_KINDS: Final = frozenset({"linear", "swap", "perpetual", "hip3"})
 #: Names the coins of its builders' contracts by its list of currencies (ccxt 4.5.90, hyperliquid, fetchMarkets).
 _NEEDS_CURRENCIES: Final = frozenset({"hyperliquid"})
 
-Send = Callable[[requests.Request, int], Response]
+Send = Callable[[Request, int], Response]
 
 
 class Wire:
@@ -57,7 +57,7 @@ class Wire:
         """
         weight, self._weight, self.answer = self._weight, COST_1, None
         ours = {**headers, "Accept-Encoding": "gzip"}  # what the client is ready to unpack
-        self.answer = self.send(requests.Request(method, url, headers=ours, data=data), weight)
+        self.answer = self.send(Request(method=method, url=url, headers=ours, body=data), weight)
         if self.answer.status < 400 and not _is_json(self.answer.body):
             raise MalformedPage(self._name, f"{self._name} answered {_path(url)} with {form(self.answer)}")
         return _as_requests(self.answer, url)
@@ -74,9 +74,9 @@ def through(client: HttpClient, own_url: str) -> Send:
     """
     elsewhere = "" if client.base_url == own_url else client.base_url
 
-    def send(request: requests.Request, weight: int) -> Response:
+    def send(request: Request, weight: int) -> Response:
         if elsewhere:
-            request.url = elsewhere + request.url.removeprefix(origin(request.url))
+            request = msgspec.structs.replace(request, url=elsewhere + request.url.removeprefix(origin(request.url)))
         return client.send(request, weight=weight)
 
     return send
