@@ -1,5 +1,6 @@
 """One turn of a fetch request: pages from its checkpoint on, side by side, each published once and in order."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,10 +19,13 @@ from bus.requests import Claim, RequestBook, RequestStatus
 from bus.streams import Publisher
 from bus.timeframes import SETTLE_MS, Timeframe, timeframe
 from workers.desk import IN_FLIGHT, Desk
+from workers.exchanges.rows import in_words
 from workers.flight import answers
 from workers.paging import FetchedPage, SettledPage, fetch_page, settled
 from workers.sweeper import trim_streams
 from workers.windows import closed_until, page_end
+
+_log = logging.getLogger(__name__)
 
 #: After so many pages a turn ends if others wait; the next one waits behind them.
 PAGES_A_TURN: Final = 4
@@ -139,7 +143,10 @@ class Turn:
         )
         batch = self._batch(status, page, window)
         counts = {"requests": page.requests, "long_decimals": page.long_decimals}
-        if self._publisher.publish(self._claim, batch, **counts).outcome != "published":
+        if page.rejected:
+            about = {"request_id": batch.request_id, "page": batch.page, "count": len(page.rejected)}
+            _log.warning("rows quarantined", extra=about | {"cause": in_words(page.rejected[0])})
+        if self._publisher.publish(self._claim, batch, **counts, rejected=page.rejected).outcome != "published":
             return None
         # Nobody else may change the record while our claim holds, so it need not be read again.
         return msgspec.structs.replace(
