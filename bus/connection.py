@@ -1,21 +1,25 @@
 """The one place that opens connections to the server; none of them repeats a command by itself."""
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from bus.errors import BusError, BusUnavailable, SettingsError
+from bus.server_findings import Finding, findings
+from bus.server_look import server_facts
 from bus.text import address
+
+_log = logging.getLogger(__name__)
 
 #: No command of ours waits longer for its reply; blocking reads must ask for less.
 SOCKET_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
-_OLDEST_SERVER: Final = (7, 0)
 
 
 def connect(url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
@@ -82,21 +86,21 @@ def readable_errors(url: str) -> Iterator[None]:
         raise BusError(f"the server at {address(url)} refuses: {error}") from error
 
 
-def check_server(client: redis.Redis) -> None:
-    """Refuse a server on which a promise could not be kept.
+def check_server(client: redis.Redis) -> list[Finding]:
+    """What is to be warned of about the server; refuse one on which a promise could not be kept.
 
     Raises:
-        SettingsError: It is too old or evicts keys when memory runs out; the message names the cure.
+        SettingsError: A finding refuses it, such as one that evicts keys; the message names the cure.
+        BusUnavailable: The same, where it may pass, such as a full disk.
     """
-    info: dict[str, Any] = client.info()
-    version = tuple(int(part) for part in str(info.get("redis_version", "0")).split(".")[:2])
-    if version < _OLDEST_SERVER:
-        raise SettingsError(f"the server is Redis {info.get('redis_version')}; candlebus needs 7.0 or newer, or Valkey")
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction":
-        raise SettingsError(
-            f"the server evicts keys when memory runs out (maxmemory-policy {policy}), which loses candles; "
-            "set it to noeviction"
-        )
-    if info.get("cluster_enabled"):
-        raise SettingsError("the server is a Redis Cluster, on which RQ cannot work; use a single server or Sentinel")
+    found = findings(server_facts(client))
+    for finding in found:
+        if finding.severity == "refuse":
+            raise (BusUnavailable if finding.may_pass else SettingsError)(finding.line)
+    return [finding for finding in found if finding.severity == "warn"]
+
+
+def log_warnings(warnings: Sequence[Finding]) -> None:
+    """Say once, at the start of a process, where the server is weaker than it need be."""
+    for finding in warnings:
+        _log.warning("server", extra={"about": finding.about, "cause": finding.says, "cure": finding.cure})

@@ -111,6 +111,10 @@ def streams_of(group: Group) -> dict[str, str]:
 def new_aligner(group: Group) -> StreamAligner:
     """An aligner of the group that has read nothing yet."""
     step_ms = timeframe(group.timeframe).duration_ms
-    tolerance_ms = effective_tolerance_ms(group.tolerance_ms, step_ms)
     options: dict[str, Any] = {"remember": _REMEMBER, "min_sources": group.min_sources}
-    return StreamAligner(group.series, step_ms, tolerance_ms, group.start_ms, **options)
+    return StreamAligner(group.series, step_ms, tolerance_ms_of(group), group.start_ms, **options)
+
+
+def tolerance_ms_of(group: Group) -> int:
+    """The tolerance by which the group is aligned, ms: what was asked for, clamped below half of the timeframe."""
+    return effective_tolerance_ms(group.tolerance_ms, timeframe(group.timeframe).duration_ms)

@@ -138,6 +138,18 @@ class GroupBook:
         """
         return status_of(self._redis, self.get(name))
 
+    def statuses(self) -> list[GroupStatus]:
+        """How far all groups are, by name; what is damaged of one is reported, and the group left out."""
+        found = []
+        for name in self.names():
+            try:
+                found.append(self.status(name))
+            except GroupError:
+                continue  # removed between the two looks
+            except DecodeError as error:
+                _log.error("group left out", extra={"group": name, "cause": str(error)})
+        return found
+
 
 def _readable(name: str, body: bytes) -> Group:
     try:

@@ -114,6 +114,11 @@ def traffic(exchange: str, egress: str) -> str:
     return f"{PREFIX}traffic:{exchange}:{egress}"
 
 
+def counters(exchange: str) -> str:
+    """Hash: how much was done for an exchange since the bus began, by what. No TTL; one per exchange."""
+    return f"{PREFIX}counters:{exchange}"
+
+
 def request(request_id: str) -> str:
     """Hash: state, attempt, lease, checkpoint, counts and error of a request. TTL one hour after it ended."""
     return f"{PREFIX}request:{request_id}"
@@ -132,6 +137,16 @@ def open_requests(exchange: str) -> str:
 def schedule() -> str:
     """Sorted set: scheduled series, ``<exchange>:<timeframe>:<symbol>``, by the end of what has arrived, ms. No TTL."""
     return f"{PREFIX}schedule"
+
+
+def schedule_asked() -> str:
+    """Hash: scheduled series → ``<since> <until>`` of what was asked for last, ms. No TTL; a field a series."""
+    return f"{PREFIX}schedule-asked"
+
+
+def schedulers() -> str:
+    """Sorted set: the scheduler processes, by when each is taken for dead, ms. Empties itself."""
+    return f"{PREFIX}schedulers"
 
 
 def groups() -> str:

@@ -231,6 +231,8 @@ def _entry(request_id: str, line: str) -> tuple[str, str]:
 
 def _status(request_id: str, raw: Any) -> RequestStatus | None:
     if isinstance(raw, RedisError):
+        if "WRONGTYPE" not in str(raw):
+            raise raw  # the server is busy, or refuses: nothing is wrong with the record
         raise _unreadable(request_id, raw) from raw
     if b"state" not in raw:
         return None

@@ -8,12 +8,12 @@ from redis import Redis
 
 from bus import keys
 from bus.codec import M, decode, encode
+from bus.counters import gap_slots_by_reason, page_counters
 from bus.errors import DecodeError, EntriesLost, Fenced
 from bus.fetch_request import FetchRequest
 from bus.messages import AlignedBatch, CandleBatch, QuarantinedRows, Rejected
 from bus.requests import LEASE_MS, Claim
 from bus.scripts import Argument, Script
-from bus.timeframes import timeframe
 
 #: Below the socket timeout of the connection, so that an idle wait is no error.
 _BLOCK_MS: Final = 2_000
@@ -77,6 +77,7 @@ class Publisher:
             keys.pages(claim.request_id),
             keys.open_requests(claim.exchange),
             keys.streams(),
+            keys.counters(claim.exchange),
             keys.quarantine(claim.exchange),
         ]
         counts = [batch.n, gap_slots(batch), requests, long_decimals]
@@ -92,6 +93,7 @@ class Publisher:
             len(rejected),
             encode(quarantined(batch, rejected)) if rejected else b"",
             keys.QUARANTINE_MAX_ENTRIES,
+            *page_counters(batch),
         ]
         outcome, detail = self._publish(names, args)
         if outcome in (b"fenced", b"cancelled"):
@@ -110,8 +112,7 @@ def quarantined(batch: CandleBatch, rejected: Sequence[Rejected]) -> Quarantined
 
 def gap_slots(batch: CandleBatch) -> int:
     """How many open times of the batch have no candle."""
-    step_ms = timeframe(batch.timeframe).duration_ms
-    return sum((gap.to_ms - gap.from_ms) // step_ms for gap in batch.gaps)
+    return sum(gap_slots_by_reason(batch).values())
 
 
 class Entry(msgspec.Struct, frozen=True):

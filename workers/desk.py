@@ -69,8 +69,9 @@ class Desk:
         self.http = self._new_client()
         self.clock = _DeskClock(redis, self._go_on)
         cache = Cache(redis, self.clock)
-        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock)
-        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache)
+        may_retry = self.limiter.breaker.may_retry
+        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock, may_retry=may_retry)
+        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache, may_retry=may_retry)
 
     def _new_client(self) -> HttpClient:
         name = self.exchange.facts.name
@@ -86,10 +87,12 @@ class Desk:
             client = self._of_thread.http = self._new_client()
         return client
 
-    def _leave(self, weight: int) -> None:
+    def _leave(self, weight: int) -> float:
+        """Return when a request of that weight may leave: until when it must have, in monotonic seconds."""
         self._go_on()
-        self.limiter.acquire(weight)
+        leaves_by_s = self.limiter.acquire(weight)
         self._go_on()
+        return leaves_by_s
 
     def _go_on(self) -> None:
         if time.monotonic() > self._ask_until_s:

@@ -117,6 +117,7 @@ class Limiter:
             self._pause_key,
             keys.breaker(exchange, egress),
             keys.traffic(exchange, egress),
+            keys.counters(exchange),
         ]
         self._reserve = Script(redis, "reserve")
         self._pause = Script(redis, "pause")
@@ -182,7 +183,7 @@ class Limiter:
         Args:
             refusals: How many refusals of the exchange stand behind it.
         """
-        self._pause([self._pause_key, self._keys[3]], [pause_ms, reason[:500], refusals])
+        self._pause([self._pause_key, *self._keys[3:]], [pause_ms, reason[:500], refusals])
 
     def paused_ms(self) -> int:
         """How long the pause still lasts, ms; 0 when there is none."""

@@ -12,7 +12,7 @@ from bus.timeframes import Timeframe
 from workers.exchanges.base import Exchange, Facts, NothingTrue, Page
 from workers.exchanges.rows import in_words
 from workers.http import HttpClient
-from workers.retries import TRIES, tried
+from workers.retries import TRIES, granted, tried
 from workers.windows import Span, apart, confirm_windows, first_listed, is_whole, missing, name_gaps, within
 
 #: How often a window is narrowed while asking again keeps bringing candles to light; after that its holes are not
@@ -71,6 +71,7 @@ def fetch_page(
     rows: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
     tries: int = TRIES,
+    may_retry: Callable[[], bool] = granted,
 ) -> FetchedPage:
     """All that the exchange has of one page.
 
@@ -80,6 +81,7 @@ def fetch_page(
         rows: Slots of a largest page; the exchange's own number where it is None.
         sleep: Waits between tries, in seconds.
         tries: How often one request is sent at most.
+        may_retry: Whether the workers' budget has room for another try.
 
     Raises:
         SpanError: The page is wider than the exchange answers at once.
@@ -89,7 +91,7 @@ def fetch_page(
     most = min(rows or exchange.facts.page_rows, exchange.facts.page_rows)
     if timeframe.slots(begin, end) > most:
         raise SpanError(f"page [{begin}, {end}) is wider than the {most} candles of one answer")
-    asker = _Asker(exchange, http, contract, timeframe, sleep, tries)
+    asker = _Asker(exchange, http, contract, timeframe, sleep, tries, may_retry)
     first = first_listed(contract, timeframe, begin, end)
     found = _found(asker, first, end)
     return FetchedPage(
@@ -192,6 +194,7 @@ class _Asker:
         timeframe: Timeframe,
         sleep: Callable[[float], None],
         tries: int,
+        may_retry: Callable[[], bool],
     ) -> None:
         self.timeframe = timeframe
         self.name = exchange.facts.name
@@ -204,6 +207,7 @@ class _Asker:
         self._contract = contract
         self._sleep = sleep
         self._tries = tries
+        self._may_retry = may_retry
 
     def candles(self, window: Span) -> list[Candle]:
         """The candles that open in the window, oldest first."""
@@ -225,7 +229,9 @@ class _Asker:
 
     def _page(self, window: Span) -> Page:
         left = iter(range(self._tries - 1, -1, -1))
-        return tried(lambda: self._once(window, next(left)), sleep=self._sleep, tries=self._tries)
+        return tried(
+            lambda: self._once(window, next(left)), sleep=self._sleep, tries=self._tries, may_retry=self._may_retry
+        )
 
     def _once(self, window: Span, tries_left: int) -> Page:
         """One answer; while there are tries left, one in which every row can be true."""

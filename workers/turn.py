@@ -121,7 +121,15 @@ class Turn:
     def _fetched(self, contract: Contract, window: "_Window") -> tuple["_Window", FetchedPage]:
         desk = self._desk
         span = (window.since_ms, window.until_ms)
-        page = fetch_page(desk.exchange, desk.http_of_thread, contract, self._timeframe, *span, rows=desk.budget.rows)
+        page = fetch_page(
+            desk.exchange,
+            desk.http_of_thread,
+            contract,
+            self._timeframe,
+            *span,
+            rows=desk.budget.rows,
+            may_retry=desk.limiter.breaker.may_retry,
+        )
         return window, page
 
     def _published(

@@ -2,8 +2,10 @@
 
 import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from bus import keys, requests
+from bus.connection import connect
 from bus.errors import BusError, Fenced, RequestConflict, UnknownSymbol
 from bus.requests import LEASE_MS, MAX_STALLS, Claim, RequestBook
 from bus.streams import Publisher, fetch_entries
@@ -240,3 +242,16 @@ def test_a_refusal_that_is_counted_too_late_leaves_no_record(redis: Redis) -> No
     status = book.status("r1")
     assert status is not None
     assert status.refusals == 1
+
+
+def test_a_server_that_refuses_says_nothing_about_the_record(redis: Redis, server: str) -> None:
+    RequestBook(redis).accept(request())
+    redis.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"])
+    blind = connect(server)
+    blind.execute_command("AUTH", "blind", "any")
+    try:
+        with pytest.raises(NoPermissionError):
+            RequestBook(blind).status("r1")
+    finally:
+        blind.close()
+        redis.acl_deluser("blind")

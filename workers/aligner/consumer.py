@@ -1,9 +1,7 @@
 """The aligner process: holds its fair share of the groups, aligns what their streams bring, lets go in order."""
 
 import logging
-import os
 import signal
-import socket
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -12,11 +10,12 @@ from typing import Final
 import redis as redis_library
 from redis import Redis
 
-from bus.connection import check_server, connect, readable_errors
+from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import Restored, restored
 from bus.groups import GroupBook
+from bus.living import process_name
 from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.caution import CAREFUL_FROM, Caution
@@ -50,7 +49,7 @@ class AlignerProcess:
         self._redis = redis
         self._book = GroupBook(redis)
         self._only = only
-        self._leases = GroupLeases(redis, f"{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}")
+        self._leases = GroupLeases(redis, process_name())
         self._share_at = self._look_at = 0.0
         self.is_stopping = False
         self._begin()
@@ -196,7 +195,7 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with readable_errors(settings.redis_url):
-        check_server(client)
+        log_warnings(check_server(client))
         for name in only:
             GroupBook(client).get(name)
     with ContractWarmer(settings, process.exchanges):

@@ -12,7 +12,7 @@ from bus import keys
 from bus.alignment import AlignedRow
 from bus.codec import candles_of, columns, decode, encode, rows_of
 from bus.errors import BusError, CandleBusError, EntriesLost
-from bus.group_state import GroupState, Restored, streams_of
+from bus.group_state import GroupState, Restored, streams_of, tolerance_ms_of
 from bus.messages import AlignedBatch, CandleBatch, DeadLetter, Group, LateCandles, LateReason
 from bus.scripts import Argument
 from bus.stream_alignment import LateCandle
@@ -71,6 +71,8 @@ class GroupAligner:
         self._dead: list[_Dead] = []
         self._late: list[LateCandle] = []
         self._has_news = False
+        if not last.commit and (tolerance_ms := tolerance_ms_of(group)) < group.tolerance_ms:
+            _log.info("tolerance clamped below half the timeframe", extra={"group": group.name, "ms": tolerance_ms})
 
     @property
     def streams(self) -> list[str]:

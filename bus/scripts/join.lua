@@ -1,4 +1,4 @@
--- Say that an aligner process lives, and count those that do. KEYS: sorted set of processes. ARGV: owner, life ms.
+-- Say that a process lives, and count those that do. KEYS: sorted set of processes. ARGV: owner, life ms.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
