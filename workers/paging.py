@@ -84,15 +84,15 @@ def fetch_page(
         may_retry: Whether the workers' budget has room for another try.
 
     Raises:
-        SpanError: The page is wider than the exchange answers at once.
+        SpanError: The page is wider than the exchange answers at once, what was before its listing not counted.
         CandleBusError: What stood in the way, after the last try where trying again could help.
     """
     begin, end = timeframe.ceil(since_ms), timeframe.ceil(until_ms)
     most = min(rows or exchange.facts.page_rows, exchange.facts.page_rows)
-    if timeframe.slots(begin, end) > most:
+    first = first_listed(contract, timeframe, begin, end)
+    if timeframe.slots(first, end) > most:
         raise SpanError(f"page [{begin}, {end}) is wider than the {most} candles of one answer")
     asker = _Asker(exchange, http, contract, timeframe, sleep, tries, may_retry)
-    first = first_listed(contract, timeframe, begin, end)
     found = _found(asker, first, end)
     return FetchedPage(
         since_ms=begin,

@@ -23,7 +23,7 @@ from workers.exchanges.rows import in_words
 from workers.flight import answers
 from workers.paging import FetchedPage, SettledPage, fetch_page, settled
 from workers.sweeper import trim_streams
-from workers.windows import closed_until, page_end
+from workers.windows import closed_until, first_listed, page_end
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,10 @@ class Turn:
             self._book.fix_span(self._claim, *self._span())
             status = self._status()
         pages = answers(
-            self._desk.executor, lambda window: self._fetched(contract, window), self._windows(status), IN_FLIGHT
+            self._desk.executor,
+            lambda window: self._fetched(contract, window),
+            self._windows(contract, status),
+            IN_FLIGHT,
         )
         with closing(pages):
             for page in pages:
@@ -83,7 +86,7 @@ class Turn:
                 status = published
         return status.next_ms == status.until
 
-    def _windows(self, status: RequestStatus) -> Iterator["_Window"]:
+    def _windows(self, contract: Contract, status: RequestStatus) -> Iterator["_Window"]:
         """The pages of this turn, from the checkpoint on, each with the exchange's time when it is asked for."""
         since_ms, end_ms = status.next_ms or 0, status.until or 0
         for number in range(MOST_PAGES_A_TURN):
@@ -92,7 +95,8 @@ class Turn:
             if self._should_stop() or not self._found_room():
                 self.was_cut_short = True
                 return
-            until_ms = page_end(since_ms, end_ms, self._timeframe, self._desk.budget.rows)
+            listed_ms = first_listed(contract, self._timeframe, since_ms, end_ms)
+            until_ms = page_end(listed_ms, end_ms, self._timeframe, self._desk.budget.rows)
             yield _Window(since_ms, until_ms, self._desk.exchange_now_ms())
             since_ms = until_ms
 
