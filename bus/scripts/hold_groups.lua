@@ -12,6 +12,8 @@ for i = 2, #KEYS do
   -- A lease that is none, or holds what is no number, is nobody's to take: it must not cost the other groups theirs.
   local held = redis.pcall('HMGET', KEYS[i], 'owner', 'until', 'fence', 'taken', 'ended')
   local ends = not held.err and tonumber(held[2] or '0')
+  -- Further ahead than any lease: the server's clock was set back.
+  if ends and ends > now + ARGV[2] and held[1] ~= ARGV[1] then ends = now end
   local fence = 0
   if ends and held[1] == ARGV[1] and ends > 0 then
     fence = tonumber(held[3]) or 0
