@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import ccxt
@@ -45,18 +45,26 @@ def paged(candles: int, venue: str) -> dict[str, Any]:
     return {"paginate": True, "paginationCalls": -(-candles // ROWS[venue]) + 1}
 
 
-def refused_again(ask: Callable[[], Any]) -> Any:
+def insisted(ask: Callable[[], Any]) -> Any:
     while True:
         try:
             return ask()
-        except (ccxt.RateLimitExceeded, ccxt.DDoSProtection):
+        except ccxt.OperationFailed:
             time.sleep(WAIT_S)
+
+
+async def insisted_async(ask: Callable[[], Awaitable[Any]]) -> Any:
+    while True:
+        try:
+            return await ask()
+        except ccxt.OperationFailed:
+            await asyncio.sleep(WAIT_S)
 
 
 def loop(exchange: Any, symbol: str, since: int, until: int, rows: int) -> int:
     found, at = 0, since
     while at < until:
-        page = refused_again(lambda at=at: exchange.fetch_ohlcv(symbol, "1m", at, rows))
+        page = insisted(lambda at=at: exchange.fetch_ohlcv(symbol, "1m", at, rows))
         if not page:
             break
         found, at = found + len(page), page[-1][0] + MINUTE_MS
@@ -65,16 +73,13 @@ def loop(exchange: Any, symbol: str, since: int, until: int, rows: int) -> int:
 
 def sync(exchange: Any, symbol: str, since: int, candles: int) -> int:
     params = paged(candles, exchange.id)
-    return len(refused_again(lambda: exchange.fetch_ohlcv(symbol, "1m", since, candles, params)))
+    return len(insisted(lambda: exchange.fetch_ohlcv(symbol, "1m", since, candles, params)))
 
 
 async def asynchronous(exchange: Any, symbols: list[str], since: int, candles: int) -> int:
     async def one(symbol: str) -> int:
-        while True:
-            try:
-                return len(await exchange.fetch_ohlcv(symbol, "1m", since, candles, paged(candles, exchange.id)))
-            except (ccxt.RateLimitExceeded, ccxt.DDoSProtection):
-                await asyncio.sleep(WAIT_S)
+        params = paged(candles, exchange.id)
+        return len(await insisted_async(lambda: exchange.fetch_ohlcv(symbol, "1m", since, candles, params)))
 
     return sum(await asyncio.gather(*map(one, symbols)))
 
@@ -82,7 +87,7 @@ async def asynchronous(exchange: Any, symbols: list[str], since: int, candles: i
 async def measured_async(venue: str, url: str, rate_ms: str, candles: int, symbols: list[str]) -> tuple[int, float]:
     exchange = opened(ccxt.async_support, venue, url, rate_ms)
     try:
-        await exchange.load_markets()
+        await insisted_async(exchange.load_markets)
         since = begin(candles)
         used = time.process_time()
         return await asynchronous(exchange, symbols, since, candles), time.process_time() - used
@@ -94,7 +99,7 @@ def measured(mode: str, venue: str, url: str, rate_ms: str, candles: int, symbol
     if mode == "async":
         return asyncio.run(measured_async(venue, url, rate_ms, candles, symbols))
     exchange = opened(ccxt, venue, url, rate_ms)
-    exchange.load_markets()
+    insisted(exchange.load_markets)
     since, found, used = begin(candles), 0, time.process_time()
     for symbol in symbols:
         if mode == "loop":

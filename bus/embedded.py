@@ -1,6 +1,7 @@
 """A server of our own: the wheel's engine or one on PATH, on a unix socket or loopback, gone with its parent."""
 
 import importlib.util
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ _DURABLE_START_S = 600.0
 SERVE_SCRIPT: Final = Path(__file__).with_name("scripts") / "serve.sh"
 #: The kernel takes socket paths of up to about 100 bytes.
 _LONGEST_SOCKET_FOLDER = 85
+#: A reader that asks and does not read is let go before it takes the memory.
+_OUTPUT_LIMIT = ("normal", "268435456", "134217728", "60")
 _ON_PATH = ("valkey-server", "redis-server")
 
 
@@ -121,5 +124,7 @@ def _arguments(data: Path, socket: Path, port: int | None, *, durable: bool) -> 
     if port is not None:
         listen = ["--port", str(port), "--bind", "127.0.0.1"]
     kept = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
-    always = ["--dir", str(data), "--save", "", "--maxmemory-policy", "noeviction", "--protected-mode", "yes"]
-    return [*listen, *kept, *always]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    bounded = ["--maxmemory", str(memory), "--maxmemory-policy", "noeviction"]
+    bounded += ["--client-output-buffer-limit", *_OUTPUT_LIMIT]
+    return [*listen, *kept, *bounded, "--dir", str(data), "--save", "", "--protected-mode", "yes"]

@@ -6,6 +6,7 @@ from typing import Any, Final
 from redis import Redis
 
 from bus import keys
+from bus.living import aligners
 from bus.scripts import Script
 
 #: An aligner that does not renew its ownership for so long has lost it.
@@ -27,15 +28,15 @@ class GroupLeases:
         self._owner = owner
         self._hold = Script(redis, "hold_groups")
         self._release = Script(redis, "release_groups")
-        self._join = Script(redis, "join_group_owners")
+        self._roll = aligners(redis)
 
     def join(self) -> int:
         """Say that this process lives; how many do."""
-        return int(self._join([keys.aligners()], [self._owner, GROUP_LEASE_MS]))
+        return self._roll.join(self._owner, GROUP_LEASE_MS)
 
     def leave(self, held: Sequence[str]) -> None:
         """Let go of everything, so that others take it at once."""
-        self._redis.zrem(keys.aligners(), self._owner)
+        self._roll.leave(self._owner)
         self.release(held)
 
     def renew(self, names: Sequence[str]) -> dict[str, int]:

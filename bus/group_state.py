@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from redis import Redis
+from redis import Redis, ResponseError
 
 from bus import keys
 from bus.alignment import effective_tolerance_ms
@@ -56,6 +56,7 @@ class Restored(NamedTuple):
     Attributes:
         commit: Number of that commit, 0 before the first.
         written_ms: Open time of the last row that was written, ms, where the state does not tell; -1 where it does.
+        ended: How many owners in a row ended, or failed, within a minute after they had taken the group.
     """
 
     aligner: StreamAligner
@@ -64,6 +65,7 @@ class Restored(NamedTuple):
     horizon_ms: int
     commit: int
     written_ms: int
+    ended: int
 
 
 _DECODER = msgspec.msgpack.Decoder(GroupState)
@@ -74,23 +76,33 @@ def restored(redis: Redis, groups: Sequence[Group]) -> list[Restored | DecodeErr
     with redis.pipeline(transaction=True) as pipeline:
         for group in groups:
             pipeline.get(keys.group_state(group.name))
-            pipeline.hget(keys.group_lease(group.name), "commit")
-        answers: list[Any] = pipeline.execute()
-    found = zip(groups, answers[::2], answers[1::2], strict=True)
-    return [_restored(redis, group, body, int(commit or 0)) for group, body, commit in found]
+            pipeline.hmget(keys.group_lease(group.name), ["commit", "ended"])
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return [_restored(redis, *each) for each in zip(groups, answers[::2], answers[1::2], strict=True)]
 
 
-def _restored(redis: Redis, group: Group, body: bytes | None, commit: int) -> Restored | DecodeError:
-    if body is None:
-        progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
-        written_ms = _last_written_ms(redis, group) if commit else -1
-        return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms)
+def _restored(redis: Redis, group: Group, body: Any, counts: Any) -> Restored | DecodeError:
     try:
+        _check_answers(body, counts)
+        commit, ended = (int(count or 0) for count in counts)
+        if body is None:
+            progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
+            written_ms = _last_written_ms(redis, group) if commit else -1
+            return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms, ended)
         state = _DECODER.decode(body)
         aligner = StreamAligner.restore(state.aligner)
-        return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, -1)
-    except (msgspec.MsgspecError, DecodeError) as error:
+        if len(state.progress) != len(group.series):
+            return DecodeError(f"group {group.name}: a state of {len(state.progress)} series, not {len(group.series)}")
+        return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, -1, ended)
+    except (msgspec.MsgspecError, ResponseError, DecodeError, ValueError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")
+
+
+def _check_answers(*answers: Any) -> None:
+    """Raise what the server answered instead of a value, such as that a key is of another kind."""
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise answer
 
 
 def _last_written_ms(redis: Redis, group: Group) -> int:
@@ -108,6 +120,10 @@ def streams_of(group: Group) -> dict[str, str]:
 def new_aligner(group: Group) -> StreamAligner:
     """An aligner of the group that has read nothing yet."""
     step_ms = timeframe(group.timeframe).duration_ms
-    tolerance_ms = effective_tolerance_ms(group.tolerance_ms, step_ms)
     options: dict[str, Any] = {"remember": _REMEMBER, "min_sources": group.min_sources}
-    return StreamAligner(group.series, step_ms, tolerance_ms, group.start_ms, **options)
+    return StreamAligner(group.series, step_ms, tolerance_ms_of(group), group.start_ms, **options)
+
+
+def tolerance_ms_of(group: Group) -> int:
+    """The tolerance by which the group is aligned, ms: what was asked for, clamped below half of the timeframe."""
+    return effective_tolerance_ms(group.tolerance_ms, timeframe(group.timeframe).duration_ms)

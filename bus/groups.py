@@ -90,7 +90,10 @@ class GroupBook:
             GroupError: There is no such group.
             DecodeError: Its definition cannot be read.
         """
-        body: Any = self._redis.get(keys.group(name))
+        bodies: Any = self._redis.mget([keys.group(name)])
+        body = bodies[0]
+        if body is None and self._redis.exists(keys.group(name)):
+            body = b""  # another kind of key
         if body is None:
             known = " ".join(self.names()) or "none"
             raise GroupError(f"no group {name!r}; known: {known}")
@@ -123,7 +126,8 @@ class GroupBook:
         except DecodeError:
             read = []  # whichever streams it read, its consumer groups there remain
         self._redis.srem(keys.groups(), name)
-        gone = [keys.group(name), keys.group_state(name), keys.group_lease(name), keys.group_members(name)]
+        gone = [keys.group(name), keys.group_state(name), keys.group_lease(name)]
+        gone += [keys.group_members(name), keys.group_tries(name)]
         streams = [keys.aligned(name), keys.late(name)]
         self._redis.delete(*gone, *streams, *map(keys.sequence, streams))
         for stream in read:
@@ -136,6 +140,18 @@ class GroupBook:
             GroupError: There is no such group.
         """
         return status_of(self._redis, self.get(name))
+
+    def statuses(self) -> list[GroupStatus]:
+        """How far all groups are, by name; what is damaged of one is reported, and the group left out."""
+        found = []
+        for name in self.names():
+            try:
+                found.append(self.status(name))
+            except GroupError:
+                continue  # removed between the two looks
+            except DecodeError as error:
+                _log.error("group left out", extra={"group": name, "cause": str(error)})
+        return found
 
 
 def _readable(name: str, body: bytes) -> Group:

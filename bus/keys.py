@@ -23,6 +23,8 @@ ALIGNED_MAX_ENTRIES: Final = 10_000
 #: Late streams are trimmed to about this many entries.
 LATE_MAX_ENTRIES: Final = 10_000
 DEAD_MAX_ENTRIES: Final = 1_000
+#: Quarantine streams are trimmed to about this many entries.
+QUARANTINE_MAX_ENTRIES: Final = 1_000
 #: Prefix of the consumer groups that hold back trimming.
 ALIGN_GROUP_PREFIX: Final = "align:"
 
@@ -60,6 +62,11 @@ def align_consumer_group(group: str) -> str:
 def dead(stream: str) -> str:
     """Stream of entries set aside from ``stream``. Bounded by count."""
     return f"{PREFIX}dead:{stream}"
+
+
+def quarantine(exchange: str) -> str:
+    """Stream of rows of an exchange's answers that cannot be true. Bounded by count."""
+    return f"{PREFIX}quarantine:{exchange}"
 
 
 def contracts(exchange: str) -> str:
@@ -107,6 +114,11 @@ def traffic(exchange: str, egress: str) -> str:
     return f"{PREFIX}traffic:{exchange}:{egress}"
 
 
+def counters(exchange: str) -> str:
+    """Hash: how much was done for an exchange since the bus began, by what. No TTL; one per exchange."""
+    return f"{PREFIX}counters:{exchange}"
+
+
 def request(request_id: str) -> str:
     """Hash: state, attempt, lease, checkpoint, counts and error of a request. TTL one hour after it ended."""
     return f"{PREFIX}request:{request_id}"
@@ -127,6 +139,16 @@ def schedule() -> str:
     return f"{PREFIX}schedule"
 
 
+def schedule_asked() -> str:
+    """Hash: scheduled series → ``<since> <until>`` of what was asked for last, ms. No TTL; a field a series."""
+    return f"{PREFIX}schedule-asked"
+
+
+def schedulers() -> str:
+    """Sorted set: the scheduler processes, by when each is taken for dead, ms. Empties itself."""
+    return f"{PREFIX}schedulers"
+
+
 def groups() -> str:
     """Set of the names of alignment groups. No TTL."""
     return f"{PREFIX}groups"
@@ -140,6 +162,11 @@ def group(name: str) -> str:
 def group_state(name: str) -> str:
     """String: what an alignment group has read and not yet written. Until removed."""
     return f"{PREFIX}group-state:{name}"
+
+
+def group_tries(name: str) -> str:
+    """Hash: ``<stream> <entry id>`` → failed attempts to take it; after aligners died of the group. Short-lived."""
+    return f"{PREFIX}group-tries:{name}"
 
 
 def group_members(name: str) -> str:

@@ -3,52 +3,77 @@
 import json
 import logging
 import sys
+from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, Final
 
-from bus.settings import LogForm
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import Processor
 
-_STANDARD: Final = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
-_MAX_FIELD: Final = 1_024
+from bus.settings import LogForm
+from bus.text import printable
+
+_OURS: Final = ("bus", "producers", "workers", "candlebus")
+_MOST: Final = 1_024
+#: Of the way to an exception the end says most.
+_MOST_OF_TRACE: Final = 8_192
 
 
 def set_up_logging(form: LogForm, level: int = logging.INFO) -> None:
-    """Send the log of this process to standard error; other libraries' from warnings on."""
+    """Send the log of this process to standard error: ours from ``level`` on, other libraries' from warnings on.
+
+    An exception that nobody caught, and a warning of Python's, are lines of it too.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines() if form == "json" else _TextLines("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(formatter(form))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("bus", "producers", "workers", "candlebus"):
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    for name in _OURS:
         logging.getLogger(name).setLevel(level)
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: _bounded(value) for key, value in vars(record).items() if key not in _STANDARD}
+def formatter(form: LogForm) -> logging.Formatter:
+    """Makes one line of every record, whoever wrote it; exceptions come as one field, without values of variables."""
+    renderer: Processor = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, sort_keys=False)
+    if form == "json":
+        renderer = structlog.processors.JSONRenderer(serializer=json.dumps)
+    before: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _bounded,
+    ]
+    return ProcessorFormatter(
+        foreign_pre_chain=before, processors=[ProcessorFormatter.remove_processors_meta, renderer]
+    )
 
 
-def _bounded(value: object) -> object:
-    # Control characters could forge a line or drive a terminal.
-    return value if isinstance(value, int | float | bool | None) else _one_line(str(value))
+def _bounded(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Every field on one line and no longer than allowed: control characters could forge a line or drive a terminal."""
+    trace = event.pop("exception", None)
+    for key, value in list(event.items()):
+        if not key.startswith("_"):  # structlog's own
+            event[key] = _field(value)
+    if trace is not None:
+        event["trace"] = printable(trace[-_MOST_OF_TRACE:], _MOST_OF_TRACE)
+    return event
 
 
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:_MAX_FIELD])
+def _field(value: object) -> object:
+    if value is None or isinstance(value, bool) or (isinstance(value, int | float) and abs(value) < 2**63):
+        return value
+    try:
+        return printable(str(value), _MOST)
+    except Exception as error:  # noqa: BLE001 - whatever is logged, the line is written
+        return f"{type(value).__name__} that cannot be shown ({type(error).__name__})"
 
 
-class _TextLines(logging.Formatter):
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = _one_line(record.message)
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
-        return f"{super().formatMessage(record)} {fields}".rstrip()
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time_ms": int(record.created * 1000),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": _one_line(record.getMessage()),
-            **_fields(record),
-        }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("candlebus").critical("uncaught error", exc_info=(kind, error, trace))

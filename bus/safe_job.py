@@ -8,13 +8,14 @@ and ends the worker at a field that it cannot read.
 import json
 import logging
 import re
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from redis import Redis, ResponseError
 from rq import Queue
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import DequeueTimeout, NoSuchJobError
 from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
@@ -28,6 +29,7 @@ RESULT_TTL_S: Final = 500
 MAX_JOB_BYTES: Final = 64 * 1024
 #: What RQ allows as the id of a job.
 JOB_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,128}")
+_DAMAGED_S: Final = 1.0
 _READ: Final = (b"data", b"result_ttl", b"failure_ttl")
 
 
@@ -102,16 +104,25 @@ class SafeQueue(Queue):
     def lmove(cls, connection: Redis, queue_key: str, timeout: int | None) -> Any:
         """The next id in the queue that can be one; others are dropped, for RQ would end the worker over them."""
         while True:
-            found = super().lmove(connection, queue_key, timeout)
+            try:
+                found = super().lmove(connection, queue_key, timeout)
+            except ResponseError as error:
+                if timeout is None:
+                    raise
+                _log.error("no job can be taken", extra={"queue": queue_key, "cause": str(error)})
+                time.sleep(_DAMAGED_S)  # the upkeep of the worker repairs it
+                raise DequeueTimeout(timeout, [queue_key]) from error
             if found is None or JOB_ID.fullmatch(found[1]):
                 return found
             connection.lrem(IntermediateQueue.get_intermediate_queue_key(queue_key), 1, found[1])
             _log.warning("job dropped", extra={"queue": queue_key, "job_id": repr(found[1][:64]), "cause": "no id"})
 
     @classmethod
-    def _fetch_dequeued_job(cls, connection: Redis, queue_key: str, *args: Any, **options: Any) -> Any:
-        found = super()._fetch_dequeued_job(connection, queue_key, *args, **options)
-        if found is not None:
+    def _fetch_dequeued_job(cls, connection: Redis, queue_key: str, job_id: str, *args: Any, **options: Any) -> Any:
+        found = super()._fetch_dequeued_job(connection, queue_key, job_id, *args, **options)
+        if found is None:  # a job that is no more
+            connection.lrem(IntermediateQueue.get_intermediate_queue_key(queue_key), 1, job_id)
+        else:
             job, queue = found
             job.origin = queue.name  # whatever the hash says
         return found

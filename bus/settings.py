@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ PACES: Final[tuple[Pace, ...]] = get_args(Pace)
 LOG_FORMS: Final[tuple[LogForm, ...]] = get_args(LogForm)
 _Name = TypeVar("_Name", bound=str)
 _PREFIX: Final = "CANDLEBUS_"
+#: What may follow the prefix; the families take the name of an exchange.
+VARIABLES: Final = ("REDIS_URL", "PACE", "EGRESS", "HOME", "LOG")
+FAMILIES: Final = ("PACE_", "URL_")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,15 @@ def load(environ: Mapping[str, str] | None = None, *, default_pace: Pace = "half
         home=_home(given.get("HOME"), env),
         log=_one_of("LOG", given.get("LOG", "text"), LOG_FORMS),
     )
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Variables with our prefix that nobody reads, each with the likeliest name that was meant."""
+    env = os.environ if environ is None else environ  # noqa: TID251 - the one reader
+    given = [name.removeprefix(_PREFIX) for name in env if name.startswith(_PREFIX)]
+    unknown = [name for name in sorted(given) if name not in VARIABLES and not name.startswith(FAMILIES)]
+    likeliest = {name: next(iter(get_close_matches(name, [*VARIABLES, *FAMILIES], n=1)), None) for name in unknown}
+    return {_PREFIX + name: _PREFIX + meant if meant else None for name, meant in likeliest.items()}
 
 
 def check_pace(value: str) -> Pace:

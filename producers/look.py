@@ -11,6 +11,7 @@ from bus import keys
 from bus.queue import queue_of
 from bus.traffic import Traffic, traffic_of
 from producers.client import workers_of
+from producers.lag import oldest_wait_ms
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class ExchangeLook(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         queued: Turns that wait in its queue.
         open_requests: Requests that have not ended.
+        oldest_wait_ms: How long the turn that is next has stood in the queue, ms; 0 when none does.
         workers: Processes that serve its queue.
         traffic: What all workers sent it in the last minute, how much of their pace that is, and whether its breaker
             is open, by address.
@@ -39,6 +41,7 @@ class ExchangeLook(msgspec.Struct, frozen=True, kw_only=True):
     exchange: str
     queued: int
     open_requests: int
+    oldest_wait_ms: int
     workers: int
     pauses: tuple[Pause, ...]
     traffic: tuple[Traffic, ...] = ()
@@ -63,6 +66,7 @@ def look_at(redis: Redis, exchanges: Sequence[str]) -> list[ExchangeLook]:
             exchange=exchange,
             queued=queue_of(exchange, redis).count,
             open_requests=int(redis.zcard(keys.open_requests(exchange))),
+            oldest_wait_ms=oldest_wait_ms(redis, exchange),
             workers=workers_of(redis, exchange),
             pauses=pauses_of(redis, exchange),
             traffic=traffic_of(redis, exchange),

@@ -1,16 +1,25 @@
-"""Keep series up to date: ask for each candle once it has closed, catch up after downtime, never ask twice."""
+"""Keep series up to date: ask for each candle once it has closed, catch up after downtime, never ask twice.
+
+What is asked for next is decided on the server: schedulers that run side by side, or come after one that was killed,
+follow the request that is under way instead of asking for a part of it again.
+"""
 
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
+import redis as redis_library
 from redis import Redis
 
 from bus import keys
 from bus.cache import Cache
 from bus.clock import Clock, RedisClock
+from bus.errors import BusError
+from bus.living import SCHEDULER_LIFE_MS, process_name, schedulers
 from bus.messages import ClockOffset
+from bus.scripts import Script
 from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
 from producers.client import Pending, Producer
@@ -19,10 +28,13 @@ _log = logging.getLogger(__name__)
 
 #: Series of one timeframe close all at once; each is asked for a little later than the last, by its name.
 JITTER_MS: Final = 1_000
-#: After a request that failed, the same span is asked for again this much later.
+#: After a request that failed, the same span is asked for again this much later, after another twice as much …
 RETRY_MS: Final = 10_000
+#: … and never later than this.
+LONGEST_RETRY_MS: Final = 80_000
 #: While a request is under way it is looked after this often.
 _LOOK_MS: Final = 250
+_RECONNECT_S: Final = 1.0
 
 
 class Scheduler:
@@ -57,13 +69,15 @@ class _Line:
         self._redis = redis
         self._series = series
         self._frame = timeframe(timeframe_name)
-        self._name = f"{series.exchange}:{timeframe_name}:{series.symbol}"
+        self._name = _name(series, timeframe_name)
         self._since_ms = since_ms
         self._clock = clock
         self._cache = Cache(redis, clock)
         self._producer = Producer(redis)
+        self._ask_script = Script(redis, "schedule_ask")
         self._pending: Pending | None = None
         self._not_before_ms = 0
+        self._failures = 0
         self._jitter_ms = int(hashlib.sha256(self._name.encode()).hexdigest(), 16) % JITTER_MS
 
     def step(self) -> int:
@@ -91,7 +105,12 @@ class _Line:
             return int(known)
         return closed_ms - self._frame.duration_ms if self._since_ms is None else self._frame.ceil(self._since_ms)
 
-    def _ask(self, since_ms: int, until_ms: int) -> None:
+    def _ask(self, begun_ms: int, closed_ms: int) -> None:
+        where = [keys.schedule(), keys.schedule_asked()]
+        span: list[int] = self._ask_script(where, [self._name, begun_ms, closed_ms])
+        if not span:
+            return  # another scheduler has just noted that it arrived
+        since_ms, until_ms = span
         digest = hashlib.sha256(f"{self._name} {since_ms} {until_ms}".encode()).hexdigest()
         self._pending = self._producer.enqueue(
             self._series, self._frame.name, since=since_ms, until=until_ms, request_id=f"schedule-{digest[:32]}"
@@ -99,28 +118,55 @@ class _Line:
 
     def _note(self, pending: Pending) -> bool:
         """Whether the request has ended; what it brought need not be asked for again."""
-        status = pending.status()
+        try:
+            status = pending.status()
+        except BusError as error:  # the server lost it, or it ended an hour ago
+            self._pending = None
+            _log.warning("series asked for again", extra={"series": str(self._series), "cause": str(error)})
+            return True
         if not status.has_ended:
             return False
         self._pending = None
         fields = {"series": str(self._series), "timeframe": self._frame.name}
         if status.state == "done" and status.until is not None:
+            self._failures = 0
             self._redis.zadd(keys.schedule(), {self._name: status.until}, gt=True)
             _log.info("series up to date", extra={**fields, "candles": status.candles, "gap_slots": status.gap_slots})
         else:
-            self._not_before_ms = self._now_ms() + RETRY_MS
+            self._not_before_ms = self._now_ms() + min(LONGEST_RETRY_MS, RETRY_MS << min(self._failures, 10))
+            self._failures += 1
             _log.warning("series not up to date", extra={**fields, "cause": str(status.error or status.state)})
         return True
 
 
 def run_scheduler(redis: Redis, series: Sequence[Series], timeframe_name: str, *, since_ms: int | None) -> None:
-    """Keep the series up to date for ever.
+    """Keep the series up to date for ever; a server that goes away is waited for.
 
     Raises:
         UnsupportedTimeframe: There is no such timeframe.
-        redis.RedisError: The server is away.
     """
-    clock = RedisClock(redis)
+    clock, roll, name = RedisClock(redis), schedulers(redis), process_name()
     scheduler = Scheduler(redis, series, timeframe_name, since_ms=since_ms, clock=clock)
-    while True:
-        clock.sleep(scheduler.step())
+    try:
+        while True:
+            try:
+                roll.join(name, SCHEDULER_LIFE_MS)
+                clock.sleep(min(scheduler.step(), SCHEDULER_LIFE_MS / 3000))
+            except (redis_library.ConnectionError, redis_library.TimeoutError) as error:
+                _log.warning("server away", extra={"cause": str(error)})
+                clock.sleep(_RECONNECT_S)
+    finally:
+        with suppress(redis_library.RedisError):  # it is taken for dead soon anyway
+            roll.leave(name)
+
+
+def forget(redis: Redis, series: Sequence[Series], timeframe_name: str) -> int:
+    """Schedule the series no more, as far as no scheduler asks for them; how many were scheduled."""
+    names = [_name(one, timeframe(timeframe_name).name) for one in series]
+    redis.hdel(keys.schedule_asked(), *names)
+    return int(redis.zrem(keys.schedule(), *names))
+
+
+def _name(series: Series, timeframe_name: str) -> str:
+    """How a scheduled series is called on the server."""
+    return f"{series.exchange}:{timeframe_name}:{series.symbol}"

@@ -19,7 +19,7 @@ LONGEST_WAIT_US: Final = 60_000_000
 #: Nobody else probes until the probe is answered, or its worker must be dead: an answer has 20 s.
 PROBE_LEASE_US: Final = 30_000_000
 #: Requests wait for an exchange that fails; after so long they fail with it, and only probes are sent.
-OUTAGE_S: Final = 300.0
+OUTAGE_S: Final = 30.0
 #: So many tries in a minute are granted whatever was sent, and beyond them this part of what was sent.
 FREE_RETRIES: Final = 10
 RETRY_PERCENT: Final = 10
@@ -35,6 +35,7 @@ class Breaker:
         self._egress = egress
         self._breaker_key = keys.breaker(exchange, egress)
         self._traffic_key = keys.traffic(exchange, egress)
+        self._counters_key = keys.counters(exchange)
         self._note_failure = Script(redis, "note_failure")
         self._grant_retry = Script(redis, "grant_retry")
         self._of_thread = threading.local()
@@ -51,7 +52,7 @@ class Breaker:
     def note_failure(self, error: ExchangeError) -> None:
         """Count a request that the exchange did not answer, or with trouble of its own."""
         self._note_failure(
-            [self._breaker_key, self._traffic_key],
+            [self._breaker_key, self._traffic_key, self._counters_key],
             [
                 str(error)[:500],
                 int(self.is_probing),
@@ -73,7 +74,7 @@ class Breaker:
 
     def may_retry(self) -> bool:
         """Whether another try of a failed request is within the tries that all workers share; counts it if so."""
-        return bool(self._grant_retry([self._traffic_key], [FREE_RETRIES, RETRY_PERCENT]))
+        return bool(self._grant_retry([self._traffic_key, self._counters_key], [FREE_RETRIES, RETRY_PERCENT]))
 
     def rest_ms(self) -> int:
         """How long nobody will be let through, ms; 0 where the next one is, or requests fail at once."""

@@ -1,16 +1,18 @@
 """A contract list asked of the exchange, and not believed at once when most of it is gone."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from bus import keys
 from bus.cache import Values
 from bus.clock import Clock
-from bus.errors import MalformedPage
+from bus.codec import decode, encode
+from bus.errors import DecodeError, MalformedPage
 from bus.messages import Contract, ContractMap
 from workers.exchanges.base import Exchange
 from workers.http import HttpClient
-from workers.retries import tried
+from workers.retries import granted, tried
 
 _log = logging.getLogger(__name__)
 
@@ -23,11 +25,19 @@ _SECOND_LOOK_S: Final = 3.0
 class ContractFetch:
     """Fetches the list of one exchange and keeps the last good one."""
 
-    def __init__(self, exchange: Exchange, http: HttpClient, cache: Values, clock: Clock) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        http: HttpClient,
+        cache: Values,
+        clock: Clock,
+        may_retry: Callable[[], bool] = granted,
+    ) -> None:
         self._exchange = exchange
         self._http = http
         self._cache = cache
         self._clock = clock
+        self._may_retry = may_retry
         self._name = exchange.facts.name
         self._last_key = keys.contracts_last_good(self._name)
 
@@ -46,11 +56,21 @@ class ContractFetch:
         if last is not None and _has_shrunk(contracts, last):
             contracts = self._second_look(contracts, last)
         found = ContractMap(exchange=self._name, fetched_ms=self._clock.now_ms(), contracts=contracts)
+        self._check(found)
         self._cache.put(self._last_key, found, None)
         return found
 
+    def _check(self, found: ContractMap) -> None:
+        """Refuse a map that its readers would refuse: each of them would ask the exchange again."""
+        try:
+            decode(encode(found), ContractMap)
+        except DecodeError as error:
+            raise MalformedPage(self._name, f"{self._name} lists what cannot be: {error}") from error
+
     def _asked(self) -> dict[str, Contract]:
-        contracts = tried(lambda: self._exchange.contracts(self._http), sleep=self._clock.sleep)
+        contracts = tried(
+            lambda: self._exchange.contracts(self._http), sleep=self._clock.sleep, may_retry=self._may_retry
+        )
         if not contracts:
             raise MalformedPage(self._name, f"{self._name} lists no contract at all")
         return contracts

@@ -14,6 +14,7 @@ from workers.contract_fetch import ContractFetch
 from workers.exchanges.base import Exchange
 from workers.fallback_contracts import fallback_map
 from workers.http import HttpClient
+from workers.retries import granted
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +35,19 @@ class ContractBook:
         cause: Why the exchange's list cannot be had; None while it can.
     """
 
-    def __init__(self, exchange: Exchange, http: HttpClient, cache: Values, clock: Clock) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        http: HttpClient,
+        cache: Values,
+        clock: Clock,
+        *,
+        may_retry: Callable[[], bool] = granted,
+    ) -> None:
         self._name = exchange.facts.name
         self._cache = cache
         self._clock = clock
-        self._fetch = ContractFetch(exchange, http, cache, clock)
+        self._fetch = ContractFetch(exchange, http, cache, clock, may_retry)
         self._key = keys.contracts(self._name)
         self._held: ContractMap | None = None
         self._held_until_ms = 0

@@ -26,7 +26,7 @@ IN_FLIGHT: Final = 4
 #: may take it is gone within 25 s.
 _LAST_ASKING_S: Final = 4.0
 #: Shorter steps back are within what the pace leaves free.
-_WORTH_WAITING_MS: Final = 100
+_WORTH_WAITING_MS: Final = 20
 
 
 class _DeskClock(RedisClock):
@@ -69,8 +69,9 @@ class Desk:
         self.http = self._new_client()
         self.clock = _DeskClock(redis, self._go_on)
         cache = Cache(redis, self.clock)
-        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock)
-        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache)
+        may_retry = self.limiter.breaker.may_retry
+        self.contracts = ContractBook(self.exchange, self.http, cache, self.clock, may_retry=may_retry)
+        self.time = ExchangeClock(self.exchange, self.http, self.clock, cache, may_retry=may_retry)
 
     def _new_client(self) -> HttpClient:
         name = self.exchange.facts.name
@@ -86,10 +87,12 @@ class Desk:
             client = self._of_thread.http = self._new_client()
         return client
 
-    def _leave(self, weight: int) -> None:
+    def _leave(self, weight: int) -> float:
+        """Return when a request of that weight may leave: until when it must have, in monotonic seconds."""
         self._go_on()
-        self.limiter.acquire(weight)
+        leaves_by_s = self.limiter.acquire(weight)
         self._go_on()
+        return leaves_by_s
 
     def _go_on(self) -> None:
         if time.monotonic() > self._ask_until_s:
@@ -103,7 +106,7 @@ class Desk:
         """Have all workers step back while another program at this address spends the limit that we share."""
         names = self.exchange.facts.allowance_headers
         left = allowance(answer.headers, names) if names else None
-        wait_ms = crowded_ms(left, self.budget.interval_us) if left else 0
+        wait_ms = crowded_ms(left, self.budget.interval_us, self.budget.spare) if left else 0
         if left and wait_ms >= _WORTH_WAITING_MS:
             self.limiter.pause(
                 wait_ms,

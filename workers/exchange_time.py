@@ -13,7 +13,7 @@ from bus.errors import ExchangeError
 from bus.messages import ClockOffset
 from workers.exchanges.base import Exchange
 from workers.http import HttpClient
-from workers.retries import tried
+from workers.retries import granted, tried
 
 _log = logging.getLogger(__name__)
 
@@ -127,12 +127,14 @@ class ExchangeClock:
         cache: Values,
         *,
         make_ready: Callable[[], None] = nothing,
+        may_retry: Callable[[], bool] = granted,
     ) -> None:
         """Ask nothing yet.
 
         Args:
             clock: The reference clock, the same for all who share the cache.
             make_ready: Called before a measurement, to wait then for what would make it wider.
+            may_retry: Whether the workers' budget has room for another try.
         """
         self._exchange = exchange
         self._http = http
@@ -143,6 +145,7 @@ class ExchangeClock:
         self._cause: ExchangeError | None = None
         self._asks_again_ms = self._looked_ms = 0
         self._make_ready = make_ready
+        self._may_retry = may_retry
         self._said = "ok"
 
     def reading(self) -> tuple[int, TimeStatus]:
@@ -189,7 +192,7 @@ class ExchangeClock:
             self._asks_again_ms = self._clock.now_ms() + _ASK_AGAIN_MS
 
     def _measured(self, known: ClockOffset | None) -> ClockOffset:
-        newest = tried(self._once, sleep=self._clock.sleep)
+        newest = tried(self._once, sleep=self._clock.sleep, may_retry=self._may_retry)
         offset = newest if known is None else combined(known, newest)
         self._cache.put(keys.clock_last(self._name), offset, keys.CLOCK_LAST_TTL_MS)
         return offset

@@ -1,12 +1,14 @@
 """The functions that RQ may call, by wire name: one turn of a fetch request, and the refresh of a contract map."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from redis import Redis
 
+from bus.counters import Outcome, count_turn
 from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError, WorkerEnding
 from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
@@ -69,42 +71,50 @@ class Jobs:
         if isinstance(claim, str):
             _log.info("turn not run", extra={"request_id": request.request_id, "cause": claim})
             return
+        began_s = time.monotonic()
         with HeldLease(self._book, claim):
-            self._run(request, claim)
+            outcome = self._run(request, claim)
+        count_turn(self._redis, self._desk.exchange.facts.name, outcome, time.monotonic() - began_s)
 
-    def _run(self, request: FetchRequest, claim: Claim) -> None:
+    def _run(self, request: FetchRequest, claim: Claim) -> Outcome:
         try:
             request.check()
             self._check_exchange(request.exchange)
             turn = Turn(self._redis, self._desk, request, claim, self._should_stop)
-            if not (turn.run() and self._book.finish(claim)):
-                self._go_on(request, claim, blameless=turn.was_cut_short)
+            if turn.run() and self._book.finish(claim):
+                return "done"
+            return self._go_on(request, claim, blameless=turn.was_cut_short)
         except Fenced as error:
             _log.info("turn given up", extra={"request_id": request.request_id, "cause": str(error)})
+            return "lost"
         except WorkerEnding:
-            self._go_on(request, claim, blameless=True)
+            return self._go_on(request, claim, blameless=True)
         except RateLimited as error:
-            self._wait_out(request, claim, error)
+            return self._wait_out(request, claim, error)
         except CandleBusError as error:
-            _log.warning("request failed", extra={"request_id": request.request_id, "cause": str(error)})
-            self._book.fail(claim, error)
+            return self._fail(request, claim, error)
 
-    def _wait_out(self, request: FetchRequest, claim: Claim, error: RateLimited) -> None:
+    def _wait_out(self, request: FetchRequest, claim: Claim, error: RateLimited) -> Outcome:
         if not isinstance(error, Paused):
             self._book.count_refusal(request.request_id)
             _log.warning("refused", extra={"request_id": request.request_id, "cause": str(error)})
         if error.pause_ms > LONGEST_WAIT_MS:  # nobody is kept waiting for days
-            _log.warning("request failed", extra={"request_id": request.request_id, "cause": str(error)})
-            self._book.fail(claim, error)
-        else:
-            self._go_on(request, claim, blameless=True)
+            return self._fail(request, claim, error)
+        self._go_on(request, claim, blameless=True)
+        return "paused"
 
-    def _go_on(self, request: FetchRequest, claim: Claim, *, blameless: bool) -> None:
+    def _fail(self, request: FetchRequest, claim: Claim, error: CandleBusError) -> Outcome:
+        _log.warning("request failed", extra={"request_id": request.request_id, "cause": str(error)})
+        self._book.fail(claim, error)
+        return "failed"
+
+    def _go_on(self, request: FetchRequest, claim: Claim, *, blameless: bool) -> Outcome:
         try:
             turn = self._book.release(claim, blameless=blameless)
         except Fenced:
-            return  # cancelled while it ran
+            return "lost"  # cancelled while it ran
         enqueue_turn(self._redis, request, turn)
+        return "continued"
 
     def _check_exchange(self, exchange: str) -> None:
         own = self._desk.exchange.facts.name

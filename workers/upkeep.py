@@ -32,18 +32,32 @@ class Upkeep:
         self._queue = queue
         self._monotonic = monotonic
         self._seen_at: dict[bytes, float] = {}
+        self._ended = (queue.finished_job_registry, queue.failed_job_registry)
 
     def look(self) -> None:
-        """Look once; a list that is none of its kind is reported and left alone."""
-        for step in (self._forget_ended, self._fail_abandoned, self._put_back_stuck, self._forget_dead_workers):
+        """Look once."""
+        steps = [self._drop_strangers, self._forget_ended, self._fail_abandoned]
+        for step in [*steps, self._put_back_stuck, self._forget_dead_workers]:
             try:
                 step()
             except ResponseError as error:
                 _log.error("RQ's lists are damaged", extra={"queue": self._queue.name, "cause": str(error)})
 
+    def _drop_strangers(self) -> None:
+        """Delete what stands under the name of a list and is none: RQ would end every worker over it."""
+        queue = self._queue
+        kinds = {queue.key: b"list", queue.intermediate_queue_key: b"list", WORKERS_BY_QUEUE_KEY % queue.name: b"set"}
+        kinds |= {one.key: b"zset" for one in (queue.started_job_registry, *self._ended)}
+        for name, kind in kinds.items():
+            found: Any = self._redis.type(name)
+            if found not in (kind, b"none"):
+                self._redis.delete(name)
+                cause = f"a {found.decode()}, no {kind.decode()}"
+                _log.error("a key of RQ's deleted", extra={"key": name, "cause": cause})
+
     def _forget_ended(self) -> None:
         """Drop jobs from the lists of the finished and the failed once their lives are over."""
-        for registry in (self._queue.finished_job_registry, self._queue.failed_job_registry):
+        for registry in self._ended:
             self._redis.zremrangebyscore(registry.key, "-inf", time.time())
 
     def _fail_abandoned(self) -> None:

@@ -16,10 +16,11 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker import WorkerStatus
 
-from bus.connection import check_server, connect, readable_errors
+from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import BusError, CandleBusError, SettingsError
 from bus.queue import queue_of
 from bus.safe_job import SafeQueue, safe_job_class
+from bus.scripts import load_all
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
@@ -37,7 +38,11 @@ _PAUSE_LOOK_S: Final = 1.0
 
 
 class ExchangeWorker(SimpleWorker):
-    """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with."""
+    """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with.
+
+    Attributes:
+        was_asked_to_stop: Whether it ended, or is about to, because somebody wanted it.
+    """
 
     queue_class = SafeQueue
     #: A server that comes back is found within so many seconds.
@@ -57,6 +62,7 @@ class ExchangeWorker(SimpleWorker):
         self._trimmed_at = 0.0
         self._exchange = desk.exchange.facts.name
         self._job_id = ""
+        self.was_asked_to_stop = False
         worker = f"{self._exchange}-{socket.gethostname()}-{os.getpid()}"
         jobs = Jobs(bus, desk, worker, job_id=lambda: self._job_id, should_stop=lambda: self._stop_requested)
         job_class = safe_job_class(jobs.functions())
@@ -116,14 +122,20 @@ class ExchangeWorker(SimpleWorker):
 
     def _wait_out_pause(self) -> None:
         """Take no job while the exchange is paused, or fails: it would only come back to the queue."""
-        while rest_ms := self._desk.limiter.rest_ms():
+        while rest_ms := self._rest_ms():
             self.heartbeat()
             time.sleep(min(_PAUSE_LOOK_S, rest_ms / 1000))
 
-    @property
-    def was_asked_to_stop(self) -> bool:
-        """Whether it ended, or is about to, because somebody wanted it."""
-        return bool(self._stop_requested)
+    def _rest_ms(self) -> int:
+        try:
+            return self._desk.limiter.rest_ms()
+        except (ResponseError, CandleBusError) as error:  # the job itself will be told, and end with it
+            _log.error("the exchange's state cannot be read", extra={"exchange": self._exchange, "cause": str(error)})
+            return 0
+
+    def _shutdown(self) -> None:
+        self.was_asked_to_stop = True
+        super()._shutdown()  # type: ignore[no-untyped-call]
 
     def subscribe(self) -> None:
         """Listen to no commands: whoever may publish on the server could stop us."""
@@ -147,7 +159,8 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
     desk = Desk(exchange, bus, settings)
     try:
         with readable_errors(settings.redis_url):
-            check_server(bus)
+            log_warnings(check_server(bus))
+            load_all(bus)
             worker = ExchangeWorker(desk, bus, rq_connection)
             _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
             worker.work(burst=burst, logging_level="WARNING")

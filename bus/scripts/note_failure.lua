@@ -1,5 +1,5 @@
 -- Count a request that the exchange did not answer well, and open its breaker where most of them end so.
--- KEYS: breaker, traffic. ARGV: reason, 1 for a probe, fewest failures that open it, first wait for a probe (µs),
+-- KEYS: breaker, traffic, counters of the exchange. ARGV: reason, 1 for a probe, fewest failures that open it, first wait for a probe (µs),
 --   longest wait (µs), chance in [0, 1), longest that a probe is ever ahead (µs), life (ms).
 -- Returns 1 when this failure opened it, else 0.
 local time = redis.call('TIME')
@@ -7,6 +7,7 @@ local now = time[1] * 1000000 + time[2]
 local bucket = math.floor(time[1] / 10)
 redis.call('HINCRBY', KEYS[2], bucket .. ':failed', 1)
 redis.call('EXPIRE', KEYS[2], 120)
+redis.pcall('HINCRBY', KEYS[3], 'failures', 1)
 local probes = tonumber(redis.call('HGET', KEYS[1], 'probes') or '')
 if probes and ARGV[2] == '0' then return 0 end  -- had left before it opened
 

@@ -1,6 +1,6 @@
 -- Use a slot of a budget that was reserved, or reserve the next free one, by the server's clock.
 -- KEYS: slots (sorted set: those handed out by their instant µs, and 'free': when the next one is), pause, breaker,
---   traffic.
+--   traffic, counters of the exchange.
 -- ARGV: cost of this request (µs), most ahead (µs), how late a slot may be used (µs), the slot reserved or '',
 --   longest wait for the outcome of a probe (µs).
 -- Returns {'go', µs within which to send, 1 for a probe}, {'wait', µs, slot or ''}, {'paused', µs left, ''} or
@@ -29,6 +29,7 @@ local function go(slot)
     redis.call('EXPIRE', KEYS[4], 120)
   end
   redis.call('HINCRBY', KEYS[4], bucket .. ':used_us', cost)
+  redis.pcall('HINCRBY', KEYS[5], 'requests', 1)  -- no reason to send nothing
   return {'go', late - (now - slot), probe and 1 or 0}
 end
 

@@ -17,7 +17,7 @@ from bus.settings import PACES, Pace, load
 from bus.text import address
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import CandleBus, check_series
-from candlebus.commands.options import instant_ms, one_of
+from candlebus.commands.options import clamped, instant_ms, one_of
 from candlebus.commands.shared import bus_url
 from candlebus.output import lines, parquet, report
 from candlebus.output.files import destination, whole_file
@@ -71,7 +71,7 @@ def fetched(asked: Asked) -> int:
     with destination(asked.output) as out:
         result = _brought(asked, plan, begun_at)
         seconds = time.monotonic() - begun_at
-        rows = None if plan.tolerance_ms is None else result.aligned(plan.tolerance_ms)
+        rows = None if plan.tolerance_ms is None else _aligned(result, plan.tolerance_ms)
         failure = _failure(result, rows)
         code = failure.exit_code if failure else 0 if result.complete else _PARTIAL
         _report(asked, report.of_result(result), code, seconds, None if rows is None else len(rows))
@@ -164,6 +164,12 @@ def _brought(asked: Asked, plan: _Plan, begun_at: float) -> FetchResult:
             series = report.of_failure(error, progress.statuses, [str(one) for one in plan.series])
             _report(asked, series, error.exit_code, time.monotonic() - begun_at, 0 if asked.align else None)
             raise
+
+
+def _aligned(result: FetchResult, tolerance_ms: int) -> AlignedRows:
+    if note := clamped(tolerance_ms, result.timeframe):
+        sys.stderr.write(f"candlebus: {note}\n")
+    return result.aligned(tolerance_ms)
 
 
 def _failure(result: FetchResult, rows: AlignedRows | None) -> CandleBusError | None:

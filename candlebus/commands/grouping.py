@@ -8,6 +8,7 @@ from typing import Final
 
 from bus.clock import SystemClock
 from bus.errors import SettingsError
+from bus.group_state import tolerance_ms_of
 from bus.group_status import GroupStatus
 from bus.groups import GroupBook
 from bus.instants import duration, iso
@@ -15,7 +16,7 @@ from bus.messages import Group
 from bus.settings import load
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import check_series
-from candlebus.commands.options import instant_ms
+from candlebus.commands.options import clamped, instant_ms
 from candlebus.commands.shared import shared_bus
 from candlebus.output.tables import show, table_of
 
@@ -54,8 +55,10 @@ def added(name: str, series: list[str], timeframe: str, since: str | None, optio
         group = groups.add(name, asked, timeframe, start_ms=start_ms, **options)  # type: ignore[arg-type]
     sys.stderr.write(
         f"candlebus: group {name}: {len(group.series)} series, rows from {iso(group.start_ms)} on; "
-        f"follow them with: candlebus watch --group {name}\n"
+        f"follow them with: candlebus watch aligned:{name}\n"
     )
+    if note := clamped(group.tolerance_ms, timeframe):
+        sys.stderr.write(f"candlebus: group {name}: {note}\n")
     return 0
 
 
@@ -84,7 +87,7 @@ def _title(group: Group) -> str:
     least = f", rows of at least {group.min_sources}" if group.min_sources else ""
     after_s = group.detach_after_s
     stall = "a silent series holds the rows" if after_s is None else f"a silent series is left out after {after_s} s"
-    started = f"{group.timeframe}, from {iso(group.start_ms)}, tolerance {group.tolerance_ms} ms"
+    started = f"{group.timeframe}, from {iso(group.start_ms)}, tolerance {tolerance_ms_of(group)} ms"
     return f"{group.name}: {started}{least}; {stall}"
 
 

@@ -1,4 +1,4 @@
-"""``candlebus status``, ``contracts`` and ``exchanges``: their options."""
+"""``candlebus status``, ``doctor``, ``contracts`` and ``exchanges``: their options."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(status)
+    app.command()(doctor)
     app.command(no_args_is_help=True)(contracts)
     app.command()(exchanges)
 
@@ -22,6 +23,18 @@ def status(
     from candlebus.commands.status import shown
 
     return shown(as_json=as_json, check=check)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    exchanges: Annotated[
+        bool, typer.Option("--exchanges", help="Ask each exchange its time once, within the shared budget.")
+    ] = False,
+) -> int:
+    """What is wrong or weak here, each with its cure: server, settings, disk, workers. Exit code 1: it is wrong."""
+    from candlebus.commands.doctor import examined
+
+    return examined(as_json=as_json, exchanges=exchanges)
 
 
 def contracts(

@@ -5,8 +5,10 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
+from bus.alignment import effective_tolerance_ms
 from bus.errors import SettingsError, SpanError
 from bus.instants import iso
+from bus.timeframes import TIMEFRAMES
 
 SeriesList = Annotated[
     list[str], typer.Argument(metavar="SERIES", help="EXCHANGE:SYMBOL, such as bingx:BTC/USDT:USDT.")
@@ -51,6 +53,14 @@ def _whole(name: str, text: str) -> int:
     if 0 < instant < _LEAST_MS:
         raise SpanError(f"{name} {text} would be {iso(instant)} in ms; {_HOW}")
     return instant
+
+
+def clamped(tolerance_ms: int, timeframe: str) -> str | None:
+    """What to say of a tolerance, ms, that is clamped below half of the timeframe; None where it is not."""
+    effective_ms = effective_tolerance_ms(tolerance_ms, TIMEFRAMES[timeframe].duration_ms)
+    if effective_ms == tolerance_ms:
+        return None
+    return f"tolerance of {tolerance_ms} ms clamped to {effective_ms} ms, below half of {timeframe}"
 
 
 def one_of(option: str, text: str, allowed: tuple[_Word, ...]) -> _Word:

@@ -9,11 +9,12 @@ import msgspec
 from bus.connection import connect
 from bus.errors import SettingsError
 from bus.groups import GroupBook
+from bus.logs import set_up_logging
 from bus.settings import PACES, Settings, child_environment, load
 from bus.text import address
 from candlebus.commands.ending import UntilInterrupted
 from candlebus.commands.options import one_of
-from candlebus.commands.shared import checked
+from candlebus.commands.shared import checked, say
 from candlebus.durable import DurableBus
 from workers.exchanges import registry
 from workers.supervisor import Supervisor
@@ -28,7 +29,7 @@ def run_up(exchanges: Sequence[str], processes: int, port: int | None) -> int:
     asked, settings = _known(exchanges), load()
     with (
         UntilInterrupted(),
-        DurableBus(settings, asked, port=port, say=_say) as bus,
+        DurableBus(settings, asked, port=port, say=say) as bus,
         _supervisor(bus.settings) as supervisor,
     ):
         for exchange in asked:
@@ -36,7 +37,7 @@ def run_up(exchanges: Sequence[str], processes: int, port: int | None) -> int:
         supervisor.add("aligner")
         sys.stdout.write(f"{bus.export_line}\n")
         sys.stdout.flush()
-        _say(
+        say(
             f"serving {' '.join(asked)}, {processes} workers each, and an aligner, data in {bus.folder}; Ctrl-C ends it"
         )
         return supervisor.run()
@@ -48,8 +49,7 @@ def run_workers(exchanges: Sequence[str], processes: int, pace: str | None) -> i
     asked, settings = _known(exchanges), load()
     if pace is not None:
         settings = msgspec.structs.replace(settings, pace=one_of("--pace", pace, PACES), paces={})
-    _check_bus(settings, "a worker")
-    with UntilInterrupted(), _supervisor(settings) as supervisor:
+    with UntilInterrupted(), _serving(settings, "a worker") as supervisor:
         for exchange in asked:
             supervisor.add("worker", exchange, processes=processes)
         return supervisor.run()
@@ -59,8 +59,7 @@ def run_workers(exchanges: Sequence[str], processes: int, pace: str | None) -> i
 def run_aligner(groups: Sequence[str]) -> int:
     """Run an aligner of a shared bus until interrupted."""
     settings = load()
-    _check_bus(settings, "an aligner", groups)
-    with UntilInterrupted(), _supervisor(settings) as supervisor:
+    with UntilInterrupted(), _serving(settings, "an aligner", groups) as supervisor:
         supervisor.add("aligner", *groups)
         return supervisor.run()
     return 0
@@ -75,10 +74,18 @@ def _check_bus(settings: Settings, who: str, groups: Sequence[str] = ()) -> None
         raise SettingsError(
             f"{who} needs a server: set CANDLEBUS_REDIS_URL, or start a bus with 'candlebus up EXCHANGE…'"
         )
-    with checked(connect(settings.redis_url), settings.redis_url) as redis:
+    with checked(connect(settings.redis_url), settings.redis_url, say) as redis:
         for name in groups:
             GroupBook(redis).get(name)
-    _say(f"{who} of the bus at {address(settings.redis_url)}; Ctrl-C ends it")
+    say(f"{who} of the bus at {address(settings.redis_url)}; Ctrl-C ends it")
+
+
+@contextmanager
+def _serving(settings: Settings, who: str, groups: Sequence[str] = ()) -> Iterator[Supervisor]:
+    set_up_logging(settings.log)
+    _check_bus(settings, who, groups)
+    with _supervisor(settings) as supervisor:
+        yield supervisor
 
 
 @contextmanager
@@ -88,8 +95,3 @@ def _supervisor(settings: Settings) -> Iterator[Supervisor]:
         yield supervisor
     finally:
         supervisor.stop()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"candlebus: {line}\n")
-    sys.stderr.flush()

@@ -11,8 +11,12 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(
-    series: Annotated[str | None, typer.Argument(metavar="SERIES", help="Such as bingx:BTC/USDT:USDT.")] = None,
-    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="Aligned rows of this group.")] = None,
+    series: Annotated[
+        str | None, typer.Argument(metavar="SERIES", help="Such as bingx:BTC/USDT:USDT, or aligned:NAME for a group.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Aligned rows of this group, as aligned:NAME.")
+    ] = None,
     timeframe: Annotated[str, typer.Option("-t", "--timeframe", help="Length of a candle.")] = "30m",
     start: Annotated[str, typer.Option("--from", metavar="start|now|ID", help="Where in the stream to begin.")] = "now",
 ) -> int:

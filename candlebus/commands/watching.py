@@ -20,6 +20,7 @@ from candlebus.output.lines import candle_lines, row_lines
 from candlebus.output.tables import number
 
 _SILENT_S: Final = 10.0
+_ALIGNED: Final = "aligned:"
 _B = TypeVar("_B", CandleBatch, AlignedBatch)
 _ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
@@ -27,7 +28,9 @@ _ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 def watched(series: str | None, group: str | None, timeframe: str, start: str) -> int:
     """Follow until interrupted; the exit code."""
     if (series is None) == (group is None):
-        raise RequestError("name what to watch: either a series or --group NAME")
+        raise RequestError("name what to watch: either a series, aligned:NAME or --group NAME")
+    if series is not None and series.startswith(_ALIGNED):
+        group, series = series.removeprefix(_ALIGNED), None
     if start not in ("start", "now") and not _ENTRY_ID.fullmatch(start):
         raise SettingsError(f"--from {start[:80]!r} is neither start, now nor an entry id such as 1735689600000-0")
     try:

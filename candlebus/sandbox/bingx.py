@@ -89,6 +89,9 @@ class BingX:
     def busy(self) -> Answer:
         return _error(200, 100500, "the system is busy, ask again later")
 
+    def overloaded(self) -> Answer:
+        return self.busy()
+
     def _contracts(self) -> list[dict[str, Any]]:
         return [contracts.bingx_contract(listing, number) for number, listing in enumerate(self._listings.values())]
 

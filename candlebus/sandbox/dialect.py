@@ -31,3 +31,7 @@ class Dialect(Protocol):
     def busy(self) -> Answer:
         """The answer of a venue that has no time now."""
         ...
+
+    def overloaded(self) -> Answer:
+        """The answer of a venue that has too much to do, whoever asks."""
+        ...

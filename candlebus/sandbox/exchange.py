@@ -195,6 +195,8 @@ class Exchange:
                 return Answer(status=429, body=_PAGE_1015, content_type="text/html")
             case "busy":
                 return self._dialect.busy()
+            case "overload":
+                return self._dialect.overloaded()
             case "empty_body":
                 return Answer()
         return None

@@ -20,6 +20,7 @@ Fault = Literal[
     "drop",  # the connection closes with no reply
     "slow",  # the body comes in crumbs
     "busy",  # a well-formed answer whose code says busy
+    "overload",  # KuCoin: refused as if for the rate though quota is left; BingX: busy
     "empty_body",  # HTTP 200 with nothing
     "code_1015",  # the page with which Cloudflare refuses an address
     "empty_page",  # a valid answer without candles, complete when asked again

@@ -69,11 +69,14 @@ class KuCoinFutures:
 
     def too_many(self, now_ms: int, wait_ms: int, *, banned: bool = False) -> Answer:  # noqa: ARG002 - as others
         refused = _error(418 if banned else 429, "429000", "too many requests: the quota of this window is used up")
-        refused.headers["gw-ratelimit-reset"] = str(wait_ms)
+        refused.headers.update({"gw-ratelimit-remaining": "0", "gw-ratelimit-reset": str(wait_ms)})
         return refused
 
     def busy(self) -> Answer:
         return _error(200, "500000", "the server is busy, ask again later")
+
+    def overloaded(self) -> Answer:
+        return _error(429, "429000", "too many requests: the server is overloaded")
 
     def _data(self, path: str, query: Query, now_ms: int, thin: Thin) -> Any:
         found = self._paths.get(path)

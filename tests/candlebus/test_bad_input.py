@@ -41,6 +41,9 @@ FETCH = ("fetch", BTC, "-t", "30m")
         ((*FETCH, "--align", "--bogus"), "No such option: --bogus; see: candlebus fetch --help"),
         (("fetches",), "No such command 'fetches'"),
         (("worker", "kucoin"), "did you mean kucoinfutures?"),
+        (("alive", "cook"), "none of: worker aligner schedule"),
+        (("alive", "worker"), "name the exchanges of the workers"),
+        (("alive", "aligner", "bingx"), "name the exchanges of the workers, and of nothing else"),
         (("worker", "bingx"), "a worker needs a server: set CANDLEBUS_REDIS_URL"),
         (("worker", "bingx", "--processes", "0"), "see: candlebus worker --help"),
         (("aligner",), "an aligner needs a server"),
@@ -48,7 +51,8 @@ FETCH = ("fetch", BTC, "-t", "30m")
         (("group", "list"), "there is no bus: set CANDLEBUS_REDIS_URL, or start one with 'candlebus up EXCHANGE…'"),
         (("status",), "there is no bus"),
         (("watch", BTC), "there is no bus to watch"),
-        (("watch", BTC, "--group", "pair"), "either a series or --group NAME"),
+        (("watch", BTC, "--group", "pair"), "either a series, aligned:NAME or --group NAME"),
+        (("watch", "aligned:pair", "--group", "pair"), "either a series, aligned:NAME or --group NAME"),
         (("watch", BTC, "--from", "then"), "--from 'then' is neither start, now nor an entry id"),
         (("contracts", "bing"), "did you mean bingx?"),
         (("contracts", "bingx", "BTC/USDT"), "bingx:BTC/USDT is spot"),
@@ -77,6 +81,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, arguments: tuple[str,
         (("group", "add", "a:b", BTC, "kucoinfutures:BTC/USDT:USDT", "-t", "30m"), "group name 'a:b' is not of"),
         (("group", "add", "alone", BTC, "-t", "30m"), "a group needs 2 to 64 different series, not 1"),
         (("watch", "--group", "nobody"), "no group 'nobody'"),
+        (("watch", "aligned:nobody"), "no group 'nobody'"),
         (("aligner", "--groups", "nobody"), "no group 'nobody'"),
     ],
 )
@@ -88,7 +93,7 @@ def test_what_only_the_bus_knows_is_one_line_and_exit_code_2(
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("command", [FETCH, ("status",), ("worker", "bingx"), ("aligner",), ("watch", BTC)])
+@pytest.mark.parametrize("command", [FETCH, ("status",), ("alive", "aligner"), ("watch", BTC)])
 def test_an_unreachable_server_is_one_line_and_exit_code_1(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:

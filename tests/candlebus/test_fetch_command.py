@@ -126,6 +126,13 @@ def test_a_partial_result_is_written_and_said_and_has_a_code_of_its_own(run: Run
     assert "48 of bingx:BTC/USDT:USDT, 0 of bingx:NOBODY/USDT:USDT" in err
 
 
+def test_that_the_tolerance_is_clamped_is_said_once(run: Run, on_bus: RunningBus) -> None:
+    arguments = ("fetch", BINGX, KUCOIN, "-t", "30m", *SPAN, "--align")
+    assert "clamped" not in run(*arguments).err
+    said = run(*arguments, "--tolerance-ms", "900000").err
+    assert said.count("tolerance of 900000 ms clamped to 899999 ms, below half of 30m") == 1
+
+
 def test_an_empty_alignment_names_the_empty_series(run: Run, on_bus: RunningBus) -> None:
     code, out, err = run("fetch", BINGX, NOBODY, "-t", "30m", *SPAN, "--align")
     assert (code, out) == (1, "")
@@ -150,6 +157,7 @@ def test_the_report_counts_what_arrived(run: Run, on_bus: RunningBus, tmp_path: 
         "until": UNTIL_MS,
         "volume_unit": "base",
         "long_decimals": 0,
+        "quarantined": 0,
     }
     assert len(served) + missing == 48
 

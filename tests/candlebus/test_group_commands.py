@@ -93,6 +93,15 @@ def test_a_group_keeps_its_policy(run: Run, here: Redis) -> None:
     assert (group.detach_after_s, group.min_sources) == (90, 1)
 
 
+@pytest.mark.parametrize(("timeframe", "effective_ms", "is_said"), [("1m", 29_999, True), ("30m", 60_000, False)])
+def test_that_the_tolerance_is_clamped_is_said_once_and_the_clamped_one_is_shown(
+    run: Run, here: Redis, timeframe: str, effective_ms: int, is_said: bool
+) -> None:
+    said = run("group", "add", "g", *SERIES, "-t", timeframe).err
+    assert ("tolerance of 60000 ms clamped to 29999 ms, below half of 1m" in said) == is_said
+    assert f"tolerance {effective_ms} ms;" in run("group", "show", "g").out
+
+
 def test_the_live_table_shows_the_spread_in_basis_points_and_the_lag_of_each_series(here: Redis) -> None:
     from bus.alignment import AlignedRow
 
@@ -110,7 +119,7 @@ def test_watch_on_a_terminal_is_a_table_that_follows_the_rows(here: Redis, serve
     aligned(here)
     mine, terminal = pty.openpty()
     env = child_environment(Settings(redis_url=server)) | {"COLUMNS": "150", "TERM": "xterm"}
-    command = [sys.executable, "-P", "-m", "candlebus", "watch", "--group", "g", "--from", "start"]
+    command = [sys.executable, "-P", "-m", "candlebus", "watch", "aligned:g", "--from", "start"]
     with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=env) as process:
         os.close(terminal)
         seen, deadline = b"", time.monotonic() + 20

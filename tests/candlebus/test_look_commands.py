@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis import Redis
@@ -12,7 +13,8 @@ from bus.messages import AlignedBatch, ContractMap
 from bus.streams import follow_aligned
 from candlebus.commands import watching
 from candlebus.sandbox import Sandbox
-from producers.client import Producer
+from producers.alive import served_here
+from producers.client import Producer, workers_of
 from tests.candlebus.conftest import Run, RunningBus
 
 BINGX, KUCOIN = "bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"
@@ -64,6 +66,28 @@ def test_status_counts_workers_and_finds_them_missing(run: Run, on_bus: RunningB
     assert run("status", "--check").code == 0
 
 
+def test_a_worker_that_was_killed_counts_only_until_its_heartbeat_is_overdue(redis: Redis) -> None:
+    redis.sadd("rq:workers:fetch.bingx", "rq:worker:killed", "rq:worker:alive")
+    redis.hset("rq:worker:alive", "hostname", "here")
+    assert workers_of(redis, "bingx") == 1
+
+
+def test_alive_is_the_exit_code_of_a_health_check(run: Run, on_bus: RunningBus) -> None:
+    assert run("alive") == (0, "", "")
+    assert run("alive", "worker", "bingx", "kucoinfutures") == (0, "", "")
+    assert run("alive", "aligner") == (0, "", "")
+    code, _, err = run("alive", "worker", "bingx", "okx")
+    assert (code, err) == (1, "candlebus: no worker okx of this host serves the bus\n")
+    assert run("alive", "schedule").code == 1
+
+
+def test_processes_of_other_hosts_do_not_count(on_bus: RunningBus) -> None:
+    assert served_here(on_bus.redis, "worker", "bingx") == 1
+    assert served_here(on_bus.redis, "worker", "bingx", host="elsewhere") == 0
+    assert served_here(on_bus.redis, "aligner") == 1
+    assert served_here(on_bus.redis, "aligner", host="elsewhere") == 0
+
+
 def test_status_shows_an_exchange_through_ccxt_that_somebody_asks(
     run: Run, redis: Redis, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +97,30 @@ def test_status_shows_an_exchange_through_ccxt_that_somebody_asks(
     code, _, err = run("status", "--check")
     assert code == 1
     assert "start one with: candlebus worker okx" in err
+
+
+def test_status_shows_lag_and_traffic_in_words_and_in_json(
+    run: Run, redis: Redis, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDLEBUS_REDIS_URL", server)
+    waiting = Producer(redis).enqueue(BINGX, "1h", limit=1)
+    long_ago = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    redis.hset(f"rq:job:{waiting.id}-t1", "enqueued_at", long_ago)
+    seconds, _ = redis.time()
+    redis.zadd(keys.schedule(), {"bingx:1m:BTC/USDT:USDT": seconds * 1000, "bingx:1m:ETH/USDT:USDT": 0})
+    redis.hset(keys.traffic("bingx", "default"), mapping={f"{seconds // 10}:sent": 9, f"{seconds // 10}:failed": 2})
+    told = json.loads(run("status", "--json").out)
+    assert 7_190_000 < told["exchanges"]["bingx"]["oldest_wait_ms"] < 7_300_000
+    assert told["exchanges"]["bingx"]["traffic"][0]["sent"] == 9
+    assert [(one["symbol"], one["behind_ms"] > 0) for one in told["schedule"]] == [
+        ("BTC/USDT:USDT", False),
+        ("ETH/USDT:USDT", True),
+    ]
+    shown = " ".join(run("status").out.split())
+    assert "oldest waits" in shown
+    assert "bingx 0 1 2 h 00 min 1 -" in shown
+    assert "bingx default 9 0 2 0% -" in shown
+    assert "bingx 1m 2 ETH/USDT:USDT:" in shown
 
 
 def test_status_check_fails_where_work_waits_for_nobody(
@@ -130,8 +178,9 @@ def test_watch_follows_a_group(run: Run, on_bus: RunningBus, monkeypatch: pytest
     span = ("--since", "2025-06-01", "--until", "2025-06-01T05:00")
     assert run("group", "add", "watched", *pair, "-t", "15m", "--since", "2025-06-01").code == 0
     fetched = run("fetch", *pair, "-t", "15m", *span, "--align").out.splitlines()
-    seen = watched(run, monkeypatch, "--group", "watched", "--from", "start", lines=len(fetched))
-    assert seen == [json.loads(line) for line in fetched]
+    for spelling in (("--group", "watched"), ("aligned:watched",)):
+        seen = watched(run, monkeypatch, *spelling, "--from", "start", lines=len(fetched))
+        assert seen == [json.loads(line) for line in fetched]
     assert run("group", "remove", "watched").code == 0
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from bus import keys
+from bus.connection import connect
+from bus.embedded import EmbeddedServer
 from bus.settings import Settings, child_environment
 from candlebus.sandbox import Sandbox
 from tests.candlebus.conftest import RunningBus
@@ -87,14 +89,19 @@ def test_a_fetch_without_a_bus_brings_its_own_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_an_exchange_that_is_down_is_one_line_and_exit_code_1(start: Start, tmp_path: Path) -> None:
+def test_an_exchange_that_stays_down_is_waited_for_and_then_one_line_and_exit_code_1(
+    start: Start, tmp_path: Path
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         fetch = start("fetch", BTC, "-t", "30m", settings=Settings(urls={"bingx": url}, home=tmp_path))
-        out, err = fetch.communicate(timeout=60)
-    assert (fetch.returncode, out, err.count("\n")) == (1, "", 1)
-    assert "bingx does not answer" in err
+        out, err = fetch.communicate(timeout=120)
+    assert (fetch.returncode, out) == (1, "")
+    *progress, last = err.splitlines()
+    assert all("0 candles" in line for line in progress)
+    assert "bingx has been failing for" in last
+    assert "bingx does not answer" in last
     assert gone(tmp_path)
 
 
@@ -204,6 +211,40 @@ def test_a_schedule_asks_for_what_has_closed_and_ends_when_asked(
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
     assert time.time() * 1000 - 3 * 60_000 < arrived() <= time.time() * 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [("worker", "bingx"), ("aligner",), ("schedule", BTC, "-t", "1m")], ids=["worker", "aligner", "schedule"]
+)
+def test_who_serves_a_bus_may_be_started_before_its_server(
+    start: Start, sandbox: Sandbox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    settings = Settings(redis_url=f"redis://:secret@127.0.0.1:{port}/0", urls=sandbox.urls, home=tmp_path)
+    process = start(*command, settings=settings)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "waiting for the server at redis://…@127.0.0.1" in line
+    assert "refused" in line
+    here = [command[0], *command[1:2]] if command[0] == "worker" else [command[0]]
+    with EmbeddedServer(port=port) as server, connect(server.url) as client:
+        client.config_set("requirepass", "secret")
+        wait_until(lambda: start("alive", *here, settings=settings).wait(timeout=20) == 0, within_s=30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=25) == 143
+        assert start("alive", *here, settings=settings).wait(timeout=20) == 1
+    assert gone(tmp_path)
+
+
+def test_a_server_that_refuses_the_login_is_not_waited_for(start: Start) -> None:
+    with EmbeddedServer() as server, connect(server.url) as client:
+        client.config_set("requirepass", "secret")
+        process = start("worker", "bingx", settings=Settings(redis_url=server.url.replace("//", "//:wrong@")))
+        assert "refuses the login" in process.communicate(timeout=20)[1]
+    assert process.returncode == 2
 
 
 def test_the_sandbox_prints_the_lines_to_export(start: Start) -> None:

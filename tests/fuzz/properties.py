@@ -110,7 +110,7 @@ def _arguments(data: bytes) -> Any:
         lines = data.decode("utf-8", "surrogateescape").split("\n")
     found: dict[str, Any] = dict(zip(("request_id", "exchange", "symbol", "timeframe"), lines, strict=False))
     for name, text in zip(("since", "until", "limit"), lines[4:], strict=False):
-        if text.lstrip("-").isdecimal() and len(text) < 40:
+        if text.removeprefix("-").isdecimal() and len(text) < 40:
             found[name] = int(text)
     return found
 

@@ -10,7 +10,7 @@ from bus.messages import ClockOffset
 from bus.requests import Claim, RequestBook
 from bus.series import Series
 from bus.timeframes import SETTLE_MS
-from producers.schedule import JITTER_MS, RETRY_MS, Scheduler
+from producers.schedule import JITTER_MS, LONGEST_RETRY_MS, RETRY_MS, Scheduler, forget
 
 BTC, ETH = Series("bingx", "BTC/USDT:USDT"), Series("bingx", "ETH/USDT:USDT")
 MINUTE_MS = 60_000
@@ -115,6 +115,57 @@ def test_two_schedulers_of_one_series_ask_once(redis: Redis) -> None:
     assert asked(redis) == []
 
 
+def test_a_second_scheduler_that_comes_later_follows_what_is_under_way(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    first = scheduler(redis, clock)
+    first.step()
+    clock.ms += MINUTE_MS  # another candle has closed before the first answer came
+    second = scheduler(redis, clock)
+    second.step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+    serve(redis)
+    for one in (second, first, second, first):
+        one.step()
+    assert spans(redis) == [(0, MINUTE_MS)]
+    assert redis.llen("rq:queue:fetch.bingx") == 2
+
+
+def test_a_scheduler_that_was_killed_right_after_it_had_said_what_it_asks_for_asks_for_just_that(redis: Redis) -> None:
+    name = "bingx:1m:BTC/USDT:USDT"
+    redis.hset(keys.schedule_asked(), name, f"{NOON_MS - MINUTE_MS} {NOON_MS}")
+    scheduler(redis, FakeClock(NOON_MS + AFTER_CLOSE_MS + 5 * MINUTE_MS)).step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+
+
+def test_what_arrived_between_two_looks_of_a_scheduler_is_not_asked_for(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock)._lines[0]
+    redis.zadd(keys.schedule(), {"bingx:1m:BTC/USDT:USDT": NOON_MS})
+    line._ask(NOON_MS - MINUTE_MS, NOON_MS)
+    assert asked(redis) == []
+
+
+def test_a_request_that_the_server_has_lost_is_asked_for_again(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock)
+    line.step()
+    redis.flushall()
+    line.step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+
+
+def test_what_is_forgotten_is_scheduled_no_more(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock, BTC, ETH)
+    line.step()
+    serve(redis)
+    line.step()
+    assert forget(redis, [BTC], "1m") == 1
+    assert redis.zrange(keys.schedule(), 0, -1) == [b"bingx:1m:ETH/USDT:USDT"]
+    assert redis.hkeys(keys.schedule_asked()) == [b"bingx:1m:ETH/USDT:USDT"]
+    assert forget(redis, [BTC], "1m") == 0
+
+
 def test_what_the_exchange_had_not_closed_yet_is_asked_for_again_later(redis: Redis) -> None:
     clock = FakeClock(NOON_MS + AFTER_CLOSE_MS + 2 * MINUTE_MS)
     line = scheduler(redis, clock, since_ms=NOON_MS - MINUTE_MS)
@@ -138,6 +189,19 @@ def test_a_request_that_failed_is_asked_for_again_after_a_while(redis: Redis) ->
     clock.ms += RETRY_MS
     line.step()
     assert spans(redis) == [(-MINUTE_MS, 0)]
+
+
+def test_a_request_that_keeps_failing_is_asked_for_less_and_less_often(redis: Redis) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line, book, waits = scheduler(redis, clock), RequestBook(redis), []
+    for turn in range(1, 7):
+        line.step()
+        claim = book.claim(asked(redis)[0], turn, "w")
+        assert isinstance(claim, Claim)
+        book.fail(claim, ExchangeUnavailable("bingx", "down"))
+        waits.append(round(line.step() * 1000))
+        clock.ms += waits[-1]
+    assert waits == [RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, *[LONGEST_RETRY_MS] * 3]
 
 
 def test_closing_is_a_matter_of_the_exchanges_time(redis: Redis) -> None:

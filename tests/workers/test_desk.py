@@ -1,5 +1,6 @@
 """A worker's desk against stand-in exchanges and a real server: its time, its contracts, its refusals."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from redis import Redis
 
 from bus import keys
-from bus.errors import ClockRejected, ExchangeUnavailable, RateLimited, UnknownSymbol
+from bus.errors import ClockRejected, ExchangeUnavailable, RateLimited, UnknownSymbol, WorkerEnding
 from bus.messages import Candle
 from bus.settings import Settings
 from candlebus.sandbox import Sandbox
@@ -170,3 +171,24 @@ def test_candles_of_the_watched_exchange_are_the_exchanges_own(desk: Opened, san
     assert own.exchange.ticker(own.http, contract).last > 0
     assert own.exchange.facts.name == "kucoinfutures"
     assert isinstance(sandbox.truth("kucoinfutures", "BTC/USDT:USDT", "1d", 0)[0], Candle)
+
+
+def test_a_request_learns_until_when_it_must_have_left(desk: Opened) -> None:
+    before_s = time.monotonic()
+    leaves_by_s = desk().http._gate(1)
+    assert leaves_by_s is not None
+    assert before_s < leaves_by_s < before_s + 60
+
+
+def test_a_desk_that_ends_sends_what_pages_under_way_need_and_then_nothing(
+    desk: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = desk()
+    ending.end()
+    ending.http._gate(1)
+    later_s = time.monotonic() + 5
+    monkeypatch.setattr("workers.desk.time.monotonic", lambda: later_s)
+    with pytest.raises(WorkerEnding):
+        ending.http._gate(1)
+    with pytest.raises(WorkerEnding):
+        ending.clock.sleep(0.0)

@@ -52,6 +52,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         refusals: Code → what it means; codes not listed become a plain ``ExchangeError``.
         pause_ms: How long to send nothing after a refusal for the rate that does not say.
         stated_pause_ms: Reads the length of a pause from an answer and its message; None where it says none.
+        is_overload: Whether a refusal for the rate, by what its headers say, is not for ours: the exchange is busy.
     """
 
     exchange: str
@@ -59,6 +60,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     refusals: Mapping[str, Refusal]
     pause_ms: int
     stated_pause_ms: Callable[[Response, str], int | None]
+    is_overload: Callable[[Response], bool] = lambda _: False
 
 
 class _Envelope(msgspec.Struct):
@@ -120,6 +122,8 @@ def _error(dialect: Dialect, response: Response, envelope: _Envelope | None, ask
         return access_refused(dialect.exchange, response.status)
     if refusal is None and (response.status == 429 or is_busy_until(response)):
         refusal = Refusal(RateLimited)
+    if refusal == Refusal(RateLimited) and dialect.is_overload(response):
+        refusal = Refusal(ExchangeUnavailable)
     if refusal is not None:
         return _refused(dialect, refusal, response, f"{asked}: {said}", message)
     return _unlisted(dialect, response, code, f"{asked}: {said}")
@@ -149,6 +153,8 @@ def _refused(dialect: Dialect, refusal: Refusal, response: Response, said: str, 
         return RateLimited(name, f"{name} wants {pause_ms / 1000:g} s of silence after {said}", pause_ms=pause_ms)
     if refusal.kind is UnknownSymbol:
         return UnknownSymbol(f"{name} has no such contract: {said}")
+    if refusal.kind is ExchangeUnavailable:
+        return ExchangeUnavailable(name, f"{name} is in trouble with {said}")
     if issubclass(refusal.kind, ExchangeError):
         return refusal.kind(name, f"{name} refuses {said}")
     return refusal.kind(f"{name} refuses {said}")

@@ -15,7 +15,7 @@ from workers.exchanges.answers import Dialect, NoData, Refusal, decode, payload
 from workers.exchanges.base import Facts, Limit, Page, Ticker, Weights
 from workers.exchanges.pauses import bounded_ms, http_date_ms
 from workers.exchanges.rows import as_candles, is_plausible, native_rows, page
-from workers.exchanges.symbols import perpetual
+from workers.exchanges.symbols import is_native_id, perpetual
 from workers.exchanges.terms import number, step_of_decimals
 from workers.http import HttpClient, Params, Response
 
@@ -220,7 +220,7 @@ class BingX:
 
 def _contract(listing: _Listing) -> Contract | None:
     symbol = perpetual(_FACTS.name, listing.asset, listing.currency, listing.currency, _ALIASES)
-    if symbol is None or not listing.symbol:
+    if symbol is None or not is_native_id(listing.symbol):
         return None
     return Contract(
         symbol=symbol,

@@ -10,11 +10,12 @@ import msgspec
 from bus.errors import ClockRejected, ExchangeUnavailable, MalformedPage, RateLimited, UnknownSymbol
 from bus.messages import Candle, Contract, Terms
 from bus.timeframes import Timeframe
+from workers.exchanges.allowance import allowance
 from workers.exchanges.answers import Dialect, Refusal, decode, payload
 from workers.exchanges.base import Facts, Limit, Page, Ticker, Weights
 from workers.exchanges.pauses import bounded_ms
 from workers.exchanges.rows import as_candles, is_plausible, native_rows, page
-from workers.exchanges.symbols import perpetual
+from workers.exchanges.symbols import is_native_id, perpetual
 from workers.exchanges.terms import number
 from workers.http import HttpClient, Params, Response
 
@@ -71,6 +72,17 @@ def _stated_pause_ms(response: Response, _message: str) -> int | None:
     return bounded_ms(int(reset)) if reset.isascii() and reset.isdigit() and len(reset) <= 12 else None
 
 
+#: With so much left of the pool, a refusal is not for ours.
+_OVERLOAD_LEFT: Final = 50
+
+
+def _is_overload(response: Response) -> bool:
+    # 429000 below one's own quota means that the exchange is overloaded (docs-new/rate-limit). It is then asked again
+    # as one in trouble is; a pause until the pool refills would help nobody.
+    left = allowance(response.headers, _FACTS.allowance_headers or ("", ""))
+    return left is not None and left.remaining >= _OVERLOAD_LEFT and "retry-after" not in response.headers
+
+
 # futures-api-docs 2023-06-09, errors; docs/basic-info/errors-code/futures-errors-code. 400100, 100001 and 300000 are
 # wrong parameters, 404000 a wrong address: faults of ours, not listed.
 _DIALECT: Final = Dialect(
@@ -89,6 +101,7 @@ _DIALECT: Final = Dialect(
     ),
     pause_ms=30_000,  # the pool refills as a block after 30 s
     stated_pause_ms=_stated_pause_ms,
+    is_overload=_is_overload,
 )
 
 
@@ -225,7 +238,7 @@ def _is_linear_perpetual(listing: _Listing) -> bool:
 def _contract(listing: _Listing) -> Contract | None:
     names = (listing.base_currency or "", listing.quote_currency or "", listing.settle_currency or "")
     symbol, multiplier = perpetual(_FACTS.name, *names, _ALIASES), abs(listing.multiplier or 0.0)
-    if symbol is None or not listing.symbol or not multiplier:
+    if symbol is None or not is_native_id(listing.symbol) or not multiplier:
         return None
     listed_ms = listing.first_open_date
     return Contract(

@@ -1,9 +1,19 @@
 """From an exchange's own names to ccxt's unified symbols."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from bus.errors import SeriesError
 from bus.series import Series
+
+#: An exchange's own name of a contract goes into requests and onto the server: it is short, and one word.
+_NATIVE_ID: Final = re.compile(r"[\w.$+:/-]{1,64}")
+
+
+def is_native_id(text: str) -> bool:
+    """Whether an exchange may call a contract so."""
+    return _NATIVE_ID.fullmatch(text) is not None
 
 
 def perpetual(exchange: str, base: str, quote: str, settle: str, aliases: Mapping[str, str]) -> str | None:
