@@ -175,7 +175,8 @@ class RequestBook:
 
     def overdue(self, exchange: str) -> list[str]:
         """Ids of unfinished requests of the exchange that nobody looked after in time; each to one caller only."""
-        found = self._overdue([keys.open_requests(exchange)], [QUEUED_GRACE_MS, _MOST_OVERDUE])
+        furthest_ms = max(QUEUED_GRACE_MS, LEASE_MS)
+        found = self._overdue([keys.open_requests(exchange)], [QUEUED_GRACE_MS, _MOST_OVERDUE, furthest_ms])
         names = {raw: raw.decode(errors="replace") for raw in found}
         strange = [raw for raw, name in names.items() if not NAME.fullmatch(name)]
         if strange:

@@ -122,9 +122,16 @@ class ExchangeWorker(SimpleWorker):
 
     def _wait_out_pause(self) -> None:
         """Take no job while the exchange is paused, or fails: it would only come back to the queue."""
-        while rest_ms := self._desk.limiter.rest_ms():
+        while rest_ms := self._rest_ms():
             self.heartbeat()
             time.sleep(min(_PAUSE_LOOK_S, rest_ms / 1000))
+
+    def _rest_ms(self) -> int:
+        try:
+            return self._desk.limiter.rest_ms()
+        except (ResponseError, CandleBusError) as error:  # the job itself will be told, and end with it
+            _log.error("the exchange's state cannot be read", extra={"exchange": self._exchange, "cause": str(error)})
+            return 0
 
     def _shutdown(self) -> None:
         self.was_asked_to_stop = True
