@@ -1,10 +1,13 @@
 """Values under TTL keys, loaded by one process at a time."""
 
+import logging
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol, TypeVar
 
-from redis import Redis
+from redis import Redis, RedisError
 
 from bus import keys
 from bus.clock import Clock
@@ -15,8 +18,12 @@ from bus.scripts import Script
 
 Cached = TypeVar("Cached", ContractMap, ClockOffset)
 
-#: Longer than one load takes with its retries; a loader that died is replaced after it.
-LOAD_LEASE_MS: Final = 60_000
+_log = logging.getLogger(__name__)
+
+#: A loader that does not renew its right for so long is replaced: it died, or hangs.
+LOAD_LEASE_MS: Final = 10_000
+#: Longer than one load takes with its retries.
+_LONGEST_LOAD_MS: Final = 60_000
 _POLL_S: Final = 0.05
 
 
@@ -58,7 +65,7 @@ class Values(Protocol):
             meanwhile: What the other callers use while one loads; they wait where it gives None.
 
         Raises:
-            BusUnavailable: Nobody loaded it within the lease.
+            BusUnavailable: Nobody loaded it within a minute.
             CandleBusError: Whatever ``load`` raises, in the caller that loads.
         """
         ...
@@ -71,11 +78,13 @@ class Cache:
         """Keep values on the server of ``redis``.
 
         Args:
-            lease_ms: How long a loader has the sole right to load; its value is refused when it comes later.
+            lease_ms: How long a loader has the sole right to load unless it renews it, as one that lives does; its
+                value is refused when the right has run out.
         """
         self._redis = redis
         self._clock = clock
         self._lease_ms = lease_ms
+        self._renew = Script(redis, "renew_load")
         self._release = Script(redis, "release_load")
         self._store = Script(redis, "store_load")
 
@@ -101,7 +110,7 @@ class Cache:
         is_fresh: Callable[[Cached], bool] = always,
         meanwhile: Callable[[], Cached | None] = nothing,
     ) -> Cached:
-        for _ in range(int(self._lease_ms / 1000 / _POLL_S) + 2):
+        for _ in range(int(max(self._lease_ms, _LONGEST_LOAD_MS) / 1000 / _POLL_S) + 2):
             found = self._found(key, kind, is_fresh)
             if found is not None:
                 return found
@@ -112,7 +121,7 @@ class Cache:
             if other is not None:
                 return other
             self._clock.sleep(_POLL_S)
-        raise BusUnavailable(f"nobody loaded {key} within {self._lease_ms // 1000} s")
+        raise BusUnavailable(f"nobody loaded {key} within {max(self._lease_ms, _LONGEST_LOAD_MS) // 1000} s")
 
     def _found(self, key: str, kind: type[Cached], is_fresh: Callable[[Cached], bool]) -> Cached | None:
         found = self.get(key, kind)
@@ -132,10 +141,32 @@ class Cache:
             found = self._found(key, kind, is_fresh)
             if found is not None:
                 return found
-            value = load()
+            with self._held(keys.load_lease(key), token):
+                value = load()
             ttl = ttl_ms(value) if callable(ttl_ms) else ttl_ms
             # Refused where the lease has run out: another loader's value is newer than ours.
             self._store([keys.load_lease(key), key], [token, encode(value), ttl])
             return value
         finally:
             self._release([keys.load_lease(key)], [token])
+
+    @contextmanager
+    def _held(self, lease: str, token: str) -> Iterator[None]:
+        """Renew the right to load from a thread of its own, however long the exchange takes."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(self._lease_ms / 4_000):
+                try:
+                    if not self._renew([lease], [token, self._lease_ms]):
+                        return  # it has passed to another: what we bring is refused
+                except RedisError as error:
+                    _log.warning("right to load not renewed", extra={"lease": lease, "cause": str(error)})
+
+        thread = threading.Thread(target=renew, name=f"load {lease}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()

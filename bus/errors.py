@@ -12,7 +12,7 @@ CandleBusError
 ├── SettingsError             the environment must change (exit code 2)
 ├── ExchangeError             the exchange's answer stands in the way (exit code 1)
 │   ├── ExchangeUnavailable   busy, unreachable or broken: retried
-│   │   └── OutOfService      not asked, because it has been so for minutes: not retried
+│   │   └── OutOfService      not asked, because it has been so for long: not retried
 │   ├── MalformedPage         an answer that cannot be believed: retried
 │   ├── ClockRejected         the exchange finds our clock wrong: measured anew, retried
 │   ├── RateLimited           refused for the rate: all workers of the exchange pause
@@ -107,7 +107,7 @@ class ExchangeUnavailable(ExchangeError):
 
 
 class OutOfService(ExchangeUnavailable):
-    """The exchange was not asked, because for minutes all that asked it have failed."""
+    """The exchange was not asked, because all that asked it lately have failed for longer than anybody waits."""
 
     retryable = False
 

@@ -56,6 +56,7 @@ class Restored(NamedTuple):
     Attributes:
         commit: Number of that commit, 0 before the first.
         written_ms: Open time of the last row that was written, ms, where the state does not tell; -1 where it does.
+        ended: How many owners in a row ended, or failed, within a minute after they had taken the group.
     """
 
     aligner: StreamAligner
@@ -64,6 +65,7 @@ class Restored(NamedTuple):
     horizon_ms: int
     commit: int
     written_ms: int
+    ended: int
 
 
 _DECODER = msgspec.msgpack.Decoder(GroupState)
@@ -74,24 +76,24 @@ def restored(redis: Redis, groups: Sequence[Group]) -> list[Restored | DecodeErr
     with redis.pipeline(transaction=True) as pipeline:
         for group in groups:
             pipeline.get(keys.group_state(group.name))
-            pipeline.hget(keys.group_lease(group.name), "commit")
+            pipeline.hmget(keys.group_lease(group.name), ["commit", "ended"])
         answers: list[Any] = pipeline.execute(raise_on_error=False)
     return [_restored(redis, *each) for each in zip(groups, answers[::2], answers[1::2], strict=True)]
 
 
-def _restored(redis: Redis, group: Group, body: Any, commit: Any) -> Restored | DecodeError:
+def _restored(redis: Redis, group: Group, body: Any, counts: Any) -> Restored | DecodeError:
     try:
-        _check_answers(body, commit)
-        number = int(commit or 0)
+        _check_answers(body, counts)
+        commit, ended = (int(count or 0) for count in counts)
         if body is None:
             progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
-            written_ms = _last_written_ms(redis, group) if number else -1
-            return Restored(new_aligner(group), 0, progress, group.start_ms, number, written_ms)
+            written_ms = _last_written_ms(redis, group) if commit else -1
+            return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms, ended)
         state = _DECODER.decode(body)
         aligner = StreamAligner.restore(state.aligner)
         if len(state.progress) != len(group.series):
             return DecodeError(f"group {group.name}: a state of {len(state.progress)} series, not {len(group.series)}")
-        return Restored(aligner, state.rows, state.progress, state.horizon_ms, number, -1)
+        return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, -1, ended)
     except (msgspec.MsgspecError, ResponseError, DecodeError, ValueError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")
 

@@ -126,7 +126,8 @@ class GroupBook:
         except DecodeError:
             read = []  # whichever streams it read, its consumer groups there remain
         self._redis.srem(keys.groups(), name)
-        gone = [keys.group(name), keys.group_state(name), keys.group_lease(name), keys.group_members(name)]
+        gone = [keys.group(name), keys.group_state(name), keys.group_lease(name)]
+        gone += [keys.group_members(name), keys.group_tries(name)]
         streams = [keys.aligned(name), keys.late(name)]
         self._redis.delete(*gone, *streams, *map(keys.sequence, streams))
         for stream in read:

@@ -157,6 +157,11 @@ def group_state(name: str) -> str:
     return f"{PREFIX}group-state:{name}"
 
 
+def group_tries(name: str) -> str:
+    """Hash: ``<stream> <entry id>`` → failed attempts to take it; after aligners died of the group. Short-lived."""
+    return f"{PREFIX}group-tries:{name}"
+
+
 def group_members(name: str) -> str:
     """List: which series made a group's rows from when on, where that changed. Until removed."""
     return f"{PREFIX}group-members:{name}"

@@ -7,7 +7,7 @@ import msgspec
 from redis import Redis, RedisError
 
 from bus import keys
-from bus.errors import CandleBusError, DecodeError, Fenced, RequestConflict, from_record, to_record
+from bus.errors import BusError, CandleBusError, DecodeError, Fenced, RequestConflict, from_record, to_record
 from bus.fetch_request import FetchRequest
 from bus.scripts import Argument, Script
 from bus.series import NAME
@@ -21,6 +21,8 @@ LEASE_MS: Final = 15_000
 QUEUED_GRACE_MS: Final = 10_000
 #: So many attempts in a row may end without a page before the request fails.
 MAX_STALLS: Final = 5
+#: So many requests for one exchange may be open at once; another one is refused.
+MAX_OPEN: Final = 10_000
 _MOST_OVERDUE: Final = 100
 _ENTRY_ID: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
@@ -88,6 +90,7 @@ class RequestBook:
         self._step = Script(redis, "step")
         self._cancel = Script(redis, "cancel")
         self._overdue = Script(redis, "overdue")
+        self._count_refusal = Script(redis, "count_refusal")
 
     def accept(self, request: FetchRequest) -> tuple[bool, int]:
         """Enter the request; whether its job must be enqueued, and for which turn.
@@ -97,12 +100,16 @@ class RequestBook:
 
         Raises:
             RequestConflict: The id is live with other arguments.
+            BusError: So many requests for the exchange are open that no other one is taken.
         """
         request_id = request.request_id
         where = _where(request_id, request.exchange)
-        what, detail = self._accept(where, [request_id, arguments(request), QUEUED_GRACE_MS])
+        what, detail = self._accept(where, [request_id, arguments(request), QUEUED_GRACE_MS, MAX_OPEN])
         if what == b"conflict":
             raise RequestConflict(f"request id {request_id} is in use for {detail.decode()}")
+        if what == b"full":
+            open_now = f"{int(detail)} requests for {request.exchange} are open"
+            raise BusError(f"{open_now}, as many as may be; wait until some have ended, or cancel some")
         return what != b"known", int(detail)
 
     def claim(self, request: FetchRequest, turn: int, worker: str) -> Claim | str:
@@ -158,7 +165,7 @@ class RequestBook:
 
     def count_refusal(self, request_id: str) -> None:
         """Note that the exchange refused this request for the rate."""
-        self._redis.hincrby(keys.request(request_id), "refusals", 1)
+        self._count_refusal([keys.request(request_id)], [])
 
     def cancel(self, request_id: str, exchange: str) -> str:
         """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
@@ -222,6 +229,8 @@ def _entry(request_id: str, line: str) -> tuple[str, str]:
 
 def _status(request_id: str, raw: Any) -> RequestStatus | None:
     if isinstance(raw, RedisError):
+        if "WRONGTYPE" not in str(raw):
+            raise raw  # the server is busy, or refuses: nothing is wrong with the record
         raise _unreadable(request_id, raw) from raw
     if b"state" not in raw:
         return None

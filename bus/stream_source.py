@@ -163,7 +163,9 @@ class Source:
 
     def leave(self, from_ms: int) -> None:
         """Takes no part in rows from the instant on, ms."""
-        self.begin_ms, self.end_ms, self.behind_ms = NEVER_MS, from_ms, None
+        if from_ms > self.begin_ms:  # else it was to come back and never did
+            self.end_ms = from_ms
+        self.begin_ms, self.behind_ms = NEVER_MS, None
         settled_ms = self.spans.end_ms
         self.spans = Spans() if settled_ms is None or settled_ms <= from_ms else Spans([(from_ms, settled_ms)])
         self.settled = self.settled[: bisect_left(self.settled, from_ms)]

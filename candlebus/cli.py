@@ -13,7 +13,7 @@ import typer
 from typer.main import get_command
 
 from bus.errors import CandleBusError
-from candlebus.commands import alive, audit, demo, fetch, groups, look, metrics, run, sandbox, schedule, watch
+from candlebus.commands import alive, audit, dead, demo, fetch, groups, look, metrics, run, sandbox, schedule, watch
 
 _INTERRUPTED: Final = 130
 _NO_READER: Final = 141
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for register in (fetch, run, schedule, groups, watch, look, metrics, alive, audit, sandbox, demo):
+for register in (fetch, run, schedule, groups, watch, look, metrics, alive, audit, dead, sandbox, demo):
     register.register(app)
 
 

@@ -19,7 +19,7 @@ LONGEST_WAIT_US: Final = 60_000_000
 #: Nobody else probes until the probe is answered, or its worker must be dead: an answer has 20 s.
 PROBE_LEASE_US: Final = 30_000_000
 #: Requests wait for an exchange that fails; after so long they fail with it, and only probes are sent.
-OUTAGE_S: Final = 300.0
+OUTAGE_S: Final = 30.0
 #: So many tries in a minute are granted whatever was sent, and beyond them this part of what was sent.
 FREE_RETRIES: Final = 10
 RETRY_PERCENT: Final = 10

@@ -14,13 +14,13 @@ from bus.audit.checkpoints import checkpoint
 from bus.audit.lives import life
 from bus.audit.numbers import numbers
 from bus.audit.pages import pages
-from bus.audit.reading import names_under
 from bus.audit.report import AuditReport, Check, Checked, Violation
 from bus.audit.rows import rows
 from bus.audit.trimming import readers, unread
 from bus.errors import GroupError
 from bus.group_state import streams_of
 from bus.groups import GroupBook
+from bus.scan import names_under
 
 #: Of one stream, request or group; more would only say the same again.
 _MOST_SUSPECTS: Final = 1_000

@@ -6,8 +6,8 @@ from typing import Final
 from redis import Redis
 
 from bus import keys
-from bus.audit.reading import names_under
 from bus.audit.report import Checked, Violation
+from bus.scan import names_under
 
 #: A stream that is trimmed to "about" so many loses whole nodes only, of 100 entries unless the server says otherwise.
 _ABOUT: Final = 100

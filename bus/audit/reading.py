@@ -14,7 +14,6 @@ from bus.messages import DeadLetter, Gap
 
 #: Entries in memory at once: 12 MB of the largest ones.
 AT_ONCE: Final = 50
-_IDS_AT_ONCE: Final = 500
 _T = TypeVar("_T")
 
 Fields = dict[bytes, bytes]
@@ -164,11 +163,3 @@ def record_of(redis: Redis, request_id: str) -> Record | None:
     words = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
     pairs = [(stream, entry) for stream, _, entry in (line.decode().rpartition(" ") for line in listed)]
     return Record(request_id, words, life_ms, pairs, listed_life_ms, score is not None)
-
-
-def names_under(redis: Redis, prefix: str) -> Iterator[str]:
-    """What comes after the prefix in the names of the keys that begin with it."""
-    pattern = "".join(f"\\{c}" if c in "*?[]\\" else c for c in prefix) + "*"
-    found: Any = redis.scan_iter(match=pattern, count=_IDS_AT_ONCE)
-    for name in found:
-        yield name.decode(errors="replace").removeprefix(prefix)

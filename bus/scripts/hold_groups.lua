@@ -1,5 +1,7 @@
 -- Keep the alignment groups that are ours, and take free ones, at most so many.
 -- KEYS: set of groups, then a lease for each name. ARGV: owner, lease ms, most to take, then the names.
+-- Counts how often in a row a group was taken that nobody had let go of, each time within a minute: something in it may
+-- be what ends its owners.
 -- The fence rises whenever the owner changes, so that a former owner's commits are refused.
 -- Returns for each name the fence, or 0 where the group is somebody else's, is gone, or was one too many.
 local time = redis.call('TIME')
@@ -8,7 +10,7 @@ local room = tonumber(ARGV[3])
 local fences = {}
 for i = 2, #KEYS do
   -- A lease that is none, or holds what is no number, is nobody's to take: it must not cost the other groups theirs.
-  local held = redis.pcall('HMGET', KEYS[i], 'owner', 'until', 'fence')
+  local held = redis.pcall('HMGET', KEYS[i], 'owner', 'until', 'fence', 'taken', 'ended')
   local ends = not held.err and tonumber(held[2] or '0')
   -- Longer than anybody is given: the clock was set back, or it is nobody's.
   local is_over = ends and (ends <= now or ends > now + 2 * ARGV[2])
@@ -19,6 +21,13 @@ for i = 2, #KEYS do
     local raised = redis.pcall('HINCRBY', KEYS[i], 'fence', 1)
     fence = type(raised) == 'number' and raised or 0
     room = room - math.min(fence, 1)
+  end
+  if fence > 0 and tonumber(ARGV[3]) > 0 then
+    local ended = 0
+    if ends > 0 then
+      ended = now - (tonumber(held[4]) or 0) <= 60000 and (tonumber(held[5]) or 0) + 1 or 1
+    end
+    redis.call('HSET', KEYS[i], 'taken', now, 'ended', ended)
   end
   if fence > 0 then redis.call('HSET', KEYS[i], 'owner', ARGV[1], 'until', now + ARGV[2]) end
   fences[i - 1] = fence

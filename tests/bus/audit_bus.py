@@ -11,7 +11,7 @@ from bus.audit import Violation, audit
 from bus.codec import columns, decode, encode
 from bus.fetch_request import FetchRequest
 from bus.groups import GroupBook
-from bus.messages import AlignedBatch, CandleBatch, Gap
+from bus.messages import AlignedBatch, CandleBatch, DeadLetter, Gap
 from bus.requests import Claim, RequestBook
 from bus.streams import Publisher
 from tests.helpers import MINUTE_MS
@@ -123,6 +123,13 @@ def rewrite_batch(redis: Redis, place: int, stream: str = BINGX, **fields: Any) 
 
     rewrite(redis, stream, change)
     return ids(redis, stream)[place]
+
+
+def set_aside(redis: Redis, stream: str, entry_id: str, body: bytes, reason: str = "no") -> str:
+    """What an aligner does with an entry that it cannot take; the id of the letter."""
+    letter = DeadLetter(stream=stream, entry_id=entry_id, reason=reason, body=body)
+    letter_id: Any = redis.xadd(keys.dead(stream), {"b": encode(letter)})
+    return str(letter_id.decode())
 
 
 def numbered(entries: Sequence[tuple[str, dict[bytes, bytes]]]) -> Entries:

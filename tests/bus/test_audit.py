@@ -10,7 +10,6 @@ from redis import Redis
 from bus import keys
 from bus.audit import audit
 from bus.codec import column, columns, decode, encode, numbers
-from bus.deadletters import set_aside
 from bus.errors import BusError
 from bus.groups import GroupBook
 from bus.messages import AlignedBatch, Candle, CandleBatch, Gap
@@ -31,6 +30,7 @@ from tests.bus.audit_bus import (
     promises,
     rewrite,
     rewrite_batch,
+    set_aside,
 )
 from tests.helpers import MINUTE_MS
 from tests.workers.aligner_helpers import SERIES, align
@@ -162,7 +162,7 @@ def test_an_entry_that_cannot_be_read(redis: Redis) -> None:
 def test_an_entry_of_somebody_else_is_clean_once_a_dead_letter_names_it(redis: Redis) -> None:
     entry_id: Any = redis.xadd(BINGX, {"b": b"not ours"})
     assert promises(redis) == {"P1", "P10"}
-    set_aside(redis, BINGX, entry_id.decode(), b"not ours", "not a candlebus message")
+    set_aside(redis, BINGX, entry_id.decode(), b"not ours")
     assert found(redis) == []
 
 
@@ -318,7 +318,7 @@ def test_a_record_that_is_kept_for_ever(redis: Redis) -> None:
 
 def test_too_many_dead_letters(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
-        set_aside(redis, BINGX, f"1-{number}", b"", "no")
+        set_aside(redis, BINGX, f"1-{number}", b"")
     monkeypatch.setattr(keys, "DEAD_MAX_ENTRIES", -99)
     assert [(one.promise, one.stream) for one in found(redis)] == [("P16", keys.dead(BINGX))]
 

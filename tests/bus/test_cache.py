@@ -1,6 +1,7 @@
 """Values under TTL keys on a real server: one loader at a time, however many readers."""
 
 import threading
+import time
 
 import pytest
 from redis import Redis
@@ -74,7 +75,27 @@ def test_a_value_of_another_version_is_loaded_anew(redis: Redis) -> None:
     assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(3)) == offset(3)
 
 
-def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(redis: Redis) -> None:
+def test_a_loader_that_lives_keeps_its_right_however_long_it_takes(redis: Redis) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def long() -> ClockOffset:
+        began.set()
+        assert may_end.wait(10)
+        return offset(1)
+
+    one, brought = Cache(redis, RedisClock(redis), lease_ms=200), list[ClockOffset]()
+    thread = threading.Thread(target=lambda: brought.append(one.get_or_load(KEY, ClockOffset, 60_000, long)))
+    thread.start()
+    assert began.wait(10)
+    assert not redis.set(keys.load_lease(KEY), "another", nx=True)
+    time.sleep(0.5)  # two leases and a half
+    assert not redis.set(keys.load_lease(KEY), "another", nx=True)
+    may_end.set()
+    thread.join()
+    assert cache(redis).get(KEY, ClockOffset) == offset(1)
+
+
+def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     overtaken = threading.Event()
 
     def late() -> ClockOffset:
@@ -82,6 +103,7 @@ def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(redis: Redis) -
         return offset(1)
 
     slow = Cache(redis, RedisClock(redis), lease_ms=100)
+    monkeypatch.setattr(slow, "_renew", lambda *_: 0)  # as one that hangs
     brought: list[ClockOffset] = []
     thread = threading.Thread(target=lambda: brought.append(slow.get_or_load(KEY, ClockOffset, 60_000, late)))
     thread.start()

@@ -214,6 +214,16 @@ def test_what_a_source_left_out_brings_of_that_time_is_not_late() -> None:
     assert pair.take_late() == []
 
 
+def test_a_source_left_out_again_before_it_was_back_took_no_part_in_between() -> None:
+    pair = stalled_pair()
+    pair.members.detach("b")
+    pair.push("b", 300_000, 2 * BAR, 3 * BAR, [])
+    pair.members.attach("b")
+    pair.members.detach("b")
+    pair.push("b", 300_001, BAR, 3 * BAR, bars(1, 2))
+    assert (pair.pending("b"), pair.take_late()) == (0, [])
+
+
 def test_the_last_source_and_those_that_a_row_needs_are_never_left_out() -> None:
     pair = stalled_pair()
     pair.members.detach("b")

@@ -2,8 +2,10 @@
 
 import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
-from bus import keys
+from bus import keys, requests
+from bus.connection import connect
 from bus.errors import BusError, Fenced, RequestConflict, UnknownSymbol
 from bus.requests import LEASE_MS, MAX_STALLS, Claim, RequestBook
 from bus.streams import Publisher, fetch_entries
@@ -214,3 +216,42 @@ def test_what_has_ended_leaves_nothing_without_a_life(redis: Redis) -> None:
 
 def test_an_unknown_request_has_no_status(redis: Redis) -> None:
     assert RequestBook(redis).status("nobody") is None
+
+
+def test_beyond_a_number_of_open_requests_no_other_one_is_taken(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MAX_OPEN", 2)
+    book = RequestBook(redis)
+    for request_id in ("r1", "r2"):
+        book.accept(request(request_id))
+    assert book.accept(request("r1")) == (False, 1)
+    with pytest.raises(BusError, match="2 requests for bingx are open, as many as may be"):
+        book.accept(request("r3"))
+    assert book.status("r3") is None
+    book.cancel("r1", "bingx")
+    assert book.accept(request("r3")) == (True, 1)
+    with pytest.raises(BusError, match="as many as may be"):
+        book.accept(request("r1"))
+
+
+def test_a_refusal_that_is_counted_too_late_leaves_no_record(redis: Redis) -> None:
+    book = RequestBook(redis)
+    book.count_refusal("gone")
+    assert not redis.exists(keys.request("gone"))
+    book.accept(request())
+    book.count_refusal("r1")
+    status = book.status("r1")
+    assert status is not None
+    assert status.refusals == 1
+
+
+def test_a_server_that_refuses_says_nothing_about_the_record(redis: Redis, server: str) -> None:
+    RequestBook(redis).accept(request())
+    redis.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-hgetall"])
+    blind = connect(server)
+    blind.execute_command("AUTH", "blind", "any")
+    try:
+        with pytest.raises(NoPermissionError):
+            RequestBook(blind).status("r1")
+    finally:
+        blind.close()
+        redis.acl_deluser("blind")

@@ -11,11 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from bus import keys
+from bus.codec import encode
 from bus.connection import connect
 from bus.counters import counts_of
-from bus.deadletters import set_aside
 from bus.embedded import EmbeddedServer
 from bus.groups import GroupBook
+from bus.messages import DeadLetter
 from bus.settings import Settings
 from candlebus.metrics.exporter import Exporter
 from candlebus.sandbox import Sandbox
@@ -114,7 +115,8 @@ def test_lag_of_the_schedule_and_of_groups_and_dead_letters_are_told(redis: Redi
     GroupBook(redis).add("pair", [BTC, "kucoinfutures:BTC/USDT:USDT"], "1m", tolerance_ms=60_000, start_ms=0)
     stream = keys.candles("bingx", "1m", "BTC/USDT:USDT")
     redis.sadd(keys.streams(), stream)
-    set_aside(redis, stream, "1-1", b"?", "of no layout that is known")
+    letter = DeadLetter(stream=stream, entry_id="1-1", reason="of no layout that is known", body=b"?")
+    redis.xadd(keys.dead(stream), {"b": encode(letter)})
     told = Scrape(exporter.port)
     behind = told.value("schedule_behind_seconds", exchange="bingx", timeframe="1m", symbol="BTC/USDT:USDT")
     assert behind > 50 * 365 * 86_400

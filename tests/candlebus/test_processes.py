@@ -89,14 +89,19 @@ def test_a_fetch_without_a_bus_brings_its_own_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_an_exchange_that_is_down_is_one_line_and_exit_code_1(start: Start, tmp_path: Path) -> None:
+def test_an_exchange_that_stays_down_is_waited_for_and_then_one_line_and_exit_code_1(
+    start: Start, tmp_path: Path
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         fetch = start("fetch", BTC, "-t", "30m", settings=Settings(urls={"bingx": url}, home=tmp_path))
-        out, err = fetch.communicate(timeout=60)
-    assert (fetch.returncode, out, err.count("\n")) == (1, "", 1)
-    assert "bingx does not answer" in err
+        out, err = fetch.communicate(timeout=120)
+    assert (fetch.returncode, out) == (1, "")
+    *progress, last = err.splitlines()
+    assert all("0 candles" in line for line in progress)
+    assert "bingx has been failing for" in last
+    assert "bingx does not answer" in last
     assert gone(tmp_path)
 
 

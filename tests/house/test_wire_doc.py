@@ -252,6 +252,7 @@ BOUNDS = {
     "pages in a turn": turn.PAGES_A_TURN,
     "a candle is closed so long after its end": timeframes.SETTLE_MS // 1000,
     "a dead worker's request is taken up by another after": requests.LEASE_MS // 1000,
+    "requests for one exchange that our client has open at once": requests.MAX_OPEN,
     "attempts in a row without a page, after which a request fails": requests.MAX_STALLS,
     "entries of a candle stream at which publishers wait": keys.STREAM_HIGH_WATER,
     "entries of an aligned stream, about": keys.ALIGNED_MAX_ENTRIES,

@@ -100,6 +100,13 @@ STREAM: Final = [
         "bus/test_membership.py::test_a_source_is_left_out_only_after_the_rows_that_are_out",
     ),
     Mutant(
+        "a source that never came back is taken for one that left",
+        "bus/stream_source.py",
+        "if from_ms > self.begin_ms:",
+        "if from_ms:",
+        "bus/test_membership.py::test_a_source_left_out_again_before_it_was_back_took_no_part_in_between",
+    ),
+    Mutant(
         "what comes again as it was is late",
         "bus/stream_memory.py",
         "        if kept <= known:\n            return None\n",
@@ -162,15 +169,15 @@ COMMIT: Final = [
     Mutant(
         "a lease that has run out is kept",
         "bus/scripts/hold_groups.lua",
-        "tonumber(held[2] or '0') <= now",
-        "tonumber(held[2] or '0') <= 0",
+        "ends <= now and",
+        "ends <= 0 and",
         _TAKEOVER,
     ),
     Mutant(
         "the fence stays as it is when the owner changes",
         "bus/scripts/hold_groups.lua",
-        "fence = redis.call('HINCRBY', KEYS[i], 'fence', 1)",
-        "fence = tonumber(held[3] or redis.call('HINCRBY', KEYS[i], 'fence', 1))",
+        "local raised = redis.pcall('HINCRBY', KEYS[i], 'fence', 1)",
+        "local raised = tonumber(held[3] or redis.call('HINCRBY', KEYS[i], 'fence', 1))",
         _TAKEOVER,
     ),
 ]

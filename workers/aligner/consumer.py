@@ -13,11 +13,12 @@ from redis import Redis
 from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import CandleBusError, DecodeError, SettingsError
 from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
-from bus.group_state import restored
+from bus.group_state import Restored, restored
 from bus.groups import GroupBook
 from bus.living import process_name
 from bus.series import Series
 from bus.settings import Settings
+from workers.aligner.caution import CAREFUL_FROM, Caution
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Outcome, Rounds
 from workers.aligner.wakeup import Wakeup
@@ -131,6 +132,8 @@ class AlignerProcess:
             self._take_up({name: self._held[name].fence})
         elif self._held[name].wants_more:
             self._ready[name] = None
+        else:
+            self._held[name].end_caution()
 
     def _share(self) -> None:
         """Keep what is held, give up what is too much, take what is free and due to this process."""
@@ -154,11 +157,17 @@ class AlignerProcess:
             if isinstance(last, DecodeError):
                 _log.error("group not taken", extra={"group": group.name, "cause": str(last)})
             else:
-                taken[group.name] = GroupAligner(group, fences[group.name], last)
+                taken[group.name] = GroupAligner(group, fences[group.name], last, self._caution(group.name, last))
         self._held |= taken
         self._ready |= dict.fromkeys(taken)
         self._wakeup.add({name: each.streams for name, each in taken.items()})
         _log.info("groups taken", extra={"count": len(taken), "held": len(self._held)})
+
+    def _caution(self, name: str, last: Restored) -> Caution | None:
+        if last.ended < CAREFUL_FROM:
+            return None
+        _log.warning("group taken with caution", extra={"group": name, "ended": last.ended})
+        return Caution(self._redis, name)
 
     def _drop(self, names: Sequence[str]) -> None:
         for name in names:

@@ -11,7 +11,7 @@ import msgspec
 from bus import keys
 from bus.alignment import AlignedRow
 from bus.codec import candles_of, columns, decode, encode, rows_of
-from bus.errors import CandleBusError, EntriesLost
+from bus.errors import BusError, CandleBusError, EntriesLost
 from bus.group_state import GroupState, Restored, streams_of, tolerance_ms_of
 from bus.messages import AlignedBatch, CandleBatch, DeadLetter, Group, LateCandles, LateReason
 from bus.scripts import Argument
@@ -20,6 +20,7 @@ from bus.streams import Entry
 from bus.timeframes import timeframe
 from workers.aligner.backlog import Backlog
 from workers.aligner.batches import aligned_batches
+from workers.aligner.caution import MOST_TRIES, Caution
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +47,13 @@ class GroupAligner:
     owner may have died over. Until that is read no row is sought.
     """
 
-    def __init__(self, group: Group, fence: int, last: Restored) -> None:
-        """Take up the group where its last commit left it."""
+    def __init__(self, group: Group, fence: int, last: Restored, caution: Caution | None = None) -> None:
+        """Take up the group where its last commit left it.
+
+        Args:
+            caution: Is asked before each entry is taken; None where nothing has gone wrong.
+        """
+        self._caution = caution
         self.group = group
         self.fence = fence
         self._aligner, self._rows, self._commit = last.aligner, last.rows, last.commit
@@ -121,6 +127,8 @@ class GroupAligner:
         backlog = self._backlogs[self._series[stream]]
         self._has_news = True
         try:
+            if self._caution is not None and not self._caution.may_take(stream, entry_id):
+                raise BusError(f"{MOST_TRIES} attempts to take it ended without a commit")
             batch = decode(Entry.of(stream, (entry_id.encode(), fields)).body, CandleBatch)
             backlog.read(entry_id, batch)
             self._load_or_defer(stream, entry_id, batch)
@@ -166,6 +174,12 @@ class GroupAligner:
     def committed(self) -> None:
         """The commit was accepted."""
         self._commit += 1
+
+    def end_caution(self) -> None:
+        """Everything that there is was taken, and did no harm."""
+        if self._caution is not None:
+            self._caution.end()
+            self._caution = None
 
     def _final_rows(self) -> list[AlignedRow]:
         """The rows that are final, once everybody who is to be left out or is back has been."""

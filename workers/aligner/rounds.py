@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 #: The consumer of every group: its owner, whoever that is, goes on with what the former owner had read.
 CONSUMER: Final = "aligner"
+_SERVER_AWAY: Final = (redis_library.ConnectionError, redis_library.TimeoutError)
 #: Aligned entries that are looked up to tell redelivered candles from late ones.
 _LOOK_UP: Final = 1_000
 
@@ -71,7 +72,9 @@ class Rounds:
             try:
                 _give(group, _entries(new), read_ids)
                 _give_again(group, again, old)
-            except (CandleBusError, redis_library.ResponseError) as error:
+            except _SERVER_AWAY:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is in an entry, the other groups go on
                 outcomes[id(group)] = _failed(group, error)
         return read_ids
 
@@ -81,7 +84,9 @@ class Rounds:
             try:
                 self._settle_doubt(group)
                 commit = group.commit()
-            except (CandleBusError, redis_library.ResponseError) as error:
+            except _SERVER_AWAY:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
                 outcomes[id(group)] = _failed(group, error)
                 continue
             outcomes[id(group)] = "idle"
@@ -148,7 +153,8 @@ def _failed(group: GroupAligner, error: Exception) -> Outcome:
         return "stale"  # the server was started anew
     if "NOGROUP" in str(error):
         return "removed"
-    _log.error("group failed", extra={"group": group.group.name, "cause": str(error)})
+    is_known = isinstance(error, CandleBusError | redis_library.RedisError)
+    _log.error("group failed", extra={"group": group.group.name, "cause": repr(error)}, exc_info=not is_known)
     return "refused"
 
 
