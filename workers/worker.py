@@ -20,6 +20,7 @@ from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import BusError, CandleBusError, SettingsError
 from bus.queue import queue_of
 from bus.safe_job import SafeQueue, safe_job_class
+from bus.scripts import load_all
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
@@ -159,6 +160,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
     try:
         with readable_errors(settings.redis_url):
             log_warnings(check_server(bus))
+            load_all(bus)
             worker = ExchangeWorker(desk, bus, rq_connection)
             _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
             worker.work(burst=burst, logging_level="WARNING")

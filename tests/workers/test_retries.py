@@ -32,7 +32,7 @@ def test_what_passes_is_asked_again() -> None:
 
 def test_never_more_than_three_times() -> None:
     asked = Asked(*(down() for _ in range(9)))
-    with pytest.raises(ExchangeUnavailable, match="^HTTP 503 after 3 tries$"):
+    with pytest.raises(ExchangeUnavailable, match=r"^HTTP 503 after 3 tries$"):
         tried(asked, sleep=lambda _: None)
     assert asked.count == 3
 
