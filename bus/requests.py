@@ -40,6 +40,7 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
         requests: What was asked of the exchange, retries and confirmations included.
         refusals: How often the exchange refused for the rate.
         long_decimals: Numbers that came with more digits than float64 keeps.
+        quarantined: Rows that could not be true and stand in no page.
     """
 
     request: FetchRequest
@@ -55,6 +56,7 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
     refusals: int = 0
     long_decimals: int = 0
+    quarantined: int = 0
     worker: str = ""
     lease_until: int = 0
     created_ms: int = 0
