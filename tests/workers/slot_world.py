@@ -12,7 +12,7 @@ from redis import Redis
 import bus.scripts
 from workers.limiter import Budget
 
-LIMIT, PAUSE, BREAKER, TRAFFIC = KEYS = ["limit", "pause", "breaker", "traffic"]
+LIMIT, PAUSE, *_ = KEYS = ["limit", "pause", "breaker", "traffic", "counters"]
 _BEGAN_US = 1_800_000_000_000_000
 
 
