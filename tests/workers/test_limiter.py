@@ -100,7 +100,7 @@ def test_many_workers_share_one_budget(redis: Redis) -> None:
 
 def reserve(redis: Redis, cost_us: int, ahead_us: int = 1_000_000) -> tuple[bytes, int]:
     what, wait_us, _ = Script(redis, "reserve")(
-        ["limit", "pause", "breaker", "traffic"], [cost_us, ahead_us, 10_000, "", 0]
+        ["limit", "pause", "breaker", "traffic"], [cost_us, ahead_us, 10_000, "", 0, 0]
     )
     return what, int(wait_us)
 
