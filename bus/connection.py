@@ -1,10 +1,13 @@
 """The one place that opens connections to the server; none of them repeats a command by itself."""
 
 import logging
+import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -13,10 +16,14 @@ from redis.retry import Retry
 from bus.errors import BusError, BusUnavailable, SettingsError
 from bus.server_findings import Finding, findings
 from bus.server_look import server_facts
-from bus.text import address
+from bus.text import address, printable
 
 _log = logging.getLogger(__name__)
+E = TypeVar("E", bound=BaseException)
 
+#: What may stand after the ``?`` of a server's URL. The library takes much more there, such as retries, which would
+#: repeat writes.
+URL_OPTIONS: Final = {"rediss": ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"), "unix": ("db",)}
 #: No command of ours waits longer for its reply; blocking reads must ask for less.
 SOCKET_TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -26,13 +33,16 @@ def connect(url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Re
     """A client of the server, with a pool of its own. Opens no connection yet.
 
     The library's own retries are off: its default repeats writes whose reply was lost (redis-py issue 3554).
+    Over ``rediss://`` the server's certificate and its host are checked.
 
     Raises:
-        SettingsError: The URL is malformed.
+        SettingsError: The URL is malformed, has an option that is not in :data:`URL_OPTIONS`, or names a file that
+            cannot be read.
     """
     try:
         return redis.Redis.from_url(
             url,
+            **_options(url),
             retry=Retry(NoBackoff(), 0),
             retry_on_error=[],
             socket_timeout=socket_timeout_s,
@@ -44,6 +54,18 @@ def connect(url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Re
         raise SettingsError(
             f"{address(url)} is no Redis address; in a password write / @ and ? as %2F %40 and %3F"
         ) from None
+
+
+def _options(url: str) -> dict[str, bool]:
+    """What the scheme of the URL asks of the library, once its query is found to change nothing else."""
+    parts = urlsplit(url)
+    for name, value in parse_qsl(parts.query):
+        if name not in URL_OPTIONS.get(parts.scheme, ()):
+            known = " ".join(URL_OPTIONS.get(parts.scheme, ())) or "none"
+            raise SettingsError(f"{address(url)} has an unknown option {printable(name, 40)!r}; known here: {known}")
+        if name.startswith("ssl_") and not os.access(value, os.R_OK):
+            raise SettingsError(f"{address(url)}: {name} names no file that can be read: {printable(value, 200)}")
+    return {"ssl_check_hostname": True} if parts.scheme == "rediss" else {}
 
 
 def wait_until_ready(client: redis.Redis, timeout_s: float, is_alive: Callable[[], bool] = lambda: True) -> None:
@@ -70,7 +92,7 @@ def readable_errors(url: str) -> Iterator[None]:
 
     Raises:
         BusUnavailable: The server is away.
-        SettingsError: It refuses the password or the user.
+        SettingsError: It refuses the password or the user, or its certificate is not trusted.
         BusError: It refuses a command.
     """
     try:
@@ -78,12 +100,30 @@ def readable_errors(url: str) -> Iterator[None]:
     except redis.AuthenticationError as error:
         raise SettingsError(f"the server at {address(url)} refuses the login: {error}") from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise BusUnavailable(
-            f"no server answers at {address(url)} ({error}); start one with 'candlebus up EXCHANGE…', "
-            "or unset CANDLEBUS_REDIS_URL for local mode"
-        ) from error
+        distrusted = _cause(error, ssl.SSLCertVerificationError)
+        if distrusted is not None:
+            why = f"{distrusted.verify_message}; name the file of its authority with ?ssl_ca_certs=FILE"
+            raise SettingsError(f"the server at {address(url)} is not trusted: {why}") from error
+        raise BusUnavailable(f"no server answers at {address(url)} ({error}); {_cure(url, error)}") from error
     except redis.RedisError as error:
         raise BusError(f"the server at {address(url)} refuses: {error}") from error
+
+
+def _cure(url: str, error: Exception) -> str:
+    text = str(error).lower()
+    if url.startswith("rediss://") and (_cause(error, ssl.SSLError) is not None or "timeout" in text):
+        own = "?ssl_certfile=FILE&ssl_keyfile=FILE"
+        return f"if it asks for a certificate of yours, name it with {own}; if it speaks no TLS, write redis://"
+    if url.startswith("redis://") and ("reset by peer" in text or "closed by server" in text):
+        return "if it speaks TLS, write rediss://"
+    return "start one with 'candlebus up EXCHANGE…', or unset CANDLEBUS_REDIS_URL for local mode"
+
+
+def _cause(error: BaseException | None, kind: type[E]) -> E | None:
+    """The error of that kind that this one comes from."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def check_server(client: redis.Redis) -> list[Finding]:

@@ -11,13 +11,16 @@ from bus.codec import M, decode, encode
 from bus.counters import gap_slots_by_reason, page_counters
 from bus.errors import DecodeError, EntriesLost, Fenced
 from bus.fetch_request import FetchRequest
-from bus.messages import AlignedBatch, CandleBatch
+from bus.messages import AlignedBatch, CandleBatch, QuarantinedRows, Rejected
 from bus.requests import LEASE_MS, Claim
 from bus.scripts import Argument, Script
 
 #: Below the socket timeout of the connection, so that an idle wait is no error.
 _BLOCK_MS: Final = 2_000
 _READ_COUNT: Final = 50
+#: Of a page's rows in quarantine so many are kept, and so many characters of each.
+_MOST_ROWS: Final = 20
+_LONGEST_ROW: Final = 200
 
 PublishOutcome = Literal["published", "duplicate", "gap", "full"]
 
@@ -49,8 +52,19 @@ class Publisher:
         stream = keys.candles(request.exchange, request.timeframe, request.symbol)
         return int(self._redis.xlen(stream)) < self._high_water
 
-    def publish(self, claim: Claim, batch: CandleBatch, *, requests: int = 0, long_decimals: int = 0) -> Published:
+    def publish(
+        self,
+        claim: Claim,
+        batch: CandleBatch,
+        *,
+        requests: int = 0,
+        long_decimals: int = 0,
+        rejected: Sequence[Rejected] = (),
+    ) -> Published:
         """Append the page ``[batch.since, batch.until)`` unless it is there; sending it again is harmless.
+
+        Args:
+            rejected: Rows that came for the page and cannot be true; they go to the exchange's quarantine with it.
 
         Raises:
             Fenced: Another attempt holds the request, or it was cancelled.
@@ -64,6 +78,7 @@ class Publisher:
             keys.open_requests(claim.exchange),
             keys.streams(),
             keys.counters(claim.exchange),
+            keys.quarantine(claim.exchange),
         ]
         counts = [batch.n, gap_slots(batch), requests, long_decimals]
         span = [batch.since, batch.until]
@@ -75,6 +90,9 @@ class Publisher:
             LEASE_MS,
             *counts,
             self._high_water,
+            len(rejected),
+            encode(quarantined(batch, rejected)) if rejected else b"",
+            keys.QUARANTINE_MAX_ENTRIES,
             *page_counters(batch),
         ]
         outcome, detail = self._publish(names, args)
@@ -83,6 +101,13 @@ class Publisher:
         if outcome == b"published":
             return Published("published", entry_id=detail.decode())
         return Published(outcome.decode(), checkpoint_ms=int(detail))
+
+
+def quarantined(batch: CandleBatch, rejected: Sequence[Rejected]) -> QuarantinedRows:
+    """The message about rows that were kept out of a page; its length is bounded."""
+    about = {name: getattr(batch, name) for name in ("exchange", "symbol", "timeframe", "request_id", "page")}
+    first = [one._replace(row=one.row[:_LONGEST_ROW]) for one in rejected[:_MOST_ROWS]]
+    return QuarantinedRows(**about, since=batch.since, until=batch.until, n=len(rejected), rows=tuple(first))
 
 
 def gap_slots(batch: CandleBatch) -> int:

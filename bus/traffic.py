@@ -3,9 +3,10 @@
 from typing import Any, Final
 
 import msgspec
-from redis import Redis
+from redis import Redis, ResponseError
 
 from bus import keys
+from bus.errors import DecodeError
 
 #: The scripts count in steps of so many seconds of the server's clock.
 STEP_S: Final = 10
@@ -59,7 +60,19 @@ def traffic_of(redis: Redis, exchange: str) -> tuple[Traffic, ...]:
 
 
 def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
-    """The traffic of the last minute to an exchange from one address."""
+    """The traffic of the last minute to an exchange from one address.
+
+    Raises:
+        DecodeError: What stands on the server is no count of ours.
+    """
+    try:
+        return _traffic(redis, exchange, egress)
+    except (ResponseError, ValueError, KeyError) as error:
+        where = f"{keys.traffic(exchange, egress)} and {keys.breaker(exchange, egress)}"
+        raise DecodeError(f"the traffic to {exchange} cannot be read ({error}); delete {where}") from error
+
+
+def _traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
     with redis.pipeline() as pipeline:
         pipeline.time()
         pipeline.hgetall(keys.traffic(exchange, egress))

@@ -20,6 +20,7 @@ from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import BusError, CandleBusError, SettingsError
 from bus.queue import queue_of
 from bus.safe_job import SafeQueue, safe_job_class
+from bus.scripts import load_all
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
@@ -121,9 +122,16 @@ class ExchangeWorker(SimpleWorker):
 
     def _wait_out_pause(self) -> None:
         """Take no job while the exchange is paused, or fails: it would only come back to the queue."""
-        while rest_ms := self._desk.limiter.rest_ms():
+        while rest_ms := self._rest_ms():
             self.heartbeat()
             time.sleep(min(_PAUSE_LOOK_S, rest_ms / 1000))
+
+    def _rest_ms(self) -> int:
+        try:
+            return self._desk.limiter.rest_ms()
+        except (ResponseError, CandleBusError) as error:  # the job itself will be told, and end with it
+            _log.error("the exchange's state cannot be read", extra={"exchange": self._exchange, "cause": str(error)})
+            return 0
 
     def _shutdown(self) -> None:
         self.was_asked_to_stop = True
@@ -152,6 +160,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
     try:
         with readable_errors(settings.redis_url):
             log_warnings(check_server(bus))
+            load_all(bus)
             worker = ExchangeWorker(desk, bus, rq_connection)
             _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
             worker.work(burst=burst, logging_level="WARNING")

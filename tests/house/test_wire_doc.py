@@ -131,7 +131,12 @@ def wire_type(annotation: Any, nothing: str) -> str:
         NoneType: nothing,
         messages.Terms: "map of terms",
     }
-    of = {messages.AlignedSource: "columns", messages.Contract: "contracts", Gap: "gaps"}
+    of = {
+        messages.AlignedSource: "columns",
+        messages.Contract: "contracts",
+        Gap: "gaps",
+        messages.Rejected: "rejected rows",
+    }
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "string"
@@ -161,6 +166,8 @@ def fields_of(kind: type, nothing: str = "nil") -> list[tuple[str, str]]:
         (messages.Contract, "A contract is a map"),
         (messages.Terms, "The terms of a contract are a map"),
         (messages.DeadLetter, "### `dead.v1`"),
+        (messages.QuarantinedRows, "### `quarantine.v1`"),
+        (messages.Rejected, "A rejected row is an array of three"),
     ],
 )
 def test_fields_and_types_of_a_message_are_those_of_the_code(kind: type, before: str) -> None:
@@ -186,6 +193,7 @@ def test_every_layout_is_on_the_page() -> None:
     [
         (messages.VolumeUnit, "### `candles.v1`", "volume_unit"),
         (messages.LateReason, "### `late.v1`", "reason"),
+        (messages.RejectReason, "A rejected row is an array of three", "reason"),
         (get_type_hints(messages.ContractMap)["source"], "### `contracts.v1`", "source"),
     ],
 )
@@ -261,6 +269,7 @@ BOUNDS = {
     "entries of an aligned stream, about": keys.ALIGNED_MAX_ENTRIES,
     "entries of a late stream, about": keys.LATE_MAX_ENTRIES,
     "dead letters of a stream, about": keys.DEAD_MAX_ENTRIES,
+    "entries of a quarantine, about": keys.QUARANTINE_MAX_ENTRIES,
 }
 
 

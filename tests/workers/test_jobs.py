@@ -104,10 +104,13 @@ def test_an_app_that_imports_nothing_of_ours_is_served(redis: Redis, work: Work)
     assert (done.state, done.candles) == ("done", 24)
 
 
-def test_slots_before_the_listing_are_named_and_not_asked_for(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+def test_slots_before_the_listing_are_named_in_one_page_and_not_asked_for(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
     before = sandbox.stats("bingx").candle_requests
-    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1d", since=0, until=1_577_836_800_000)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", since=0, until=1_577_836_800_000)  # 50 years
     work()
+    assert (pending.status().pages, pending.status().gap_slots) == (1, 26_297_280)
     pending.collector.advance()
     assert [gap.reason for gap in pending.collector.gaps()] == ["before_listing"]
     assert pending.collector.candles() == []

@@ -16,6 +16,7 @@ from bus.group_leases import GROUP_LEASE_MS, GroupLeases, fair_share
 from bus.group_state import Restored, restored
 from bus.groups import GroupBook
 from bus.living import process_name
+from bus.scripts import load_all
 from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.caution import CAREFUL_FROM, Caution
@@ -196,6 +197,7 @@ def run_aligner(settings: Settings, only: list[str]) -> None:
     signal.signal(signal.SIGINT, stop)
     with readable_errors(settings.redis_url):
         log_warnings(check_server(client))
+        load_all(client)
         for name in only:
             GroupBook(client).get(name)
     with ContractWarmer(settings, process.exchanges):
