@@ -60,7 +60,7 @@ def traffic_of(redis: Redis, exchange: str) -> tuple[Traffic, ...]:
 
 def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
     """The traffic of the last minute to an exchange from one address."""
-    with redis.pipeline() as pipeline:
+    with redis.pipeline(transaction=False) as pipeline:  # Redis 7.0 opens none when memory has run out
         pipeline.time()
         pipeline.hgetall(keys.traffic(exchange, egress))
         pipeline.hgetall(keys.breaker(exchange, egress))
