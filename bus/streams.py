@@ -101,7 +101,7 @@ class Publisher:
             len(rejected),
             encode(quarantined(batch, rejected)) if rejected else b"",
             keys.QUARANTINE_MAX_ENTRIES,
-            *page_counters(batch),
+            *page_counters(batch, rejected),
         ]
         outcome, detail = self._publish(names, args)
         if outcome in (b"fenced", b"cancelled"):
