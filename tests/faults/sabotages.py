@@ -69,7 +69,7 @@ SABOTAGES: Final = (
     Sabotage(number=2, name="plain XADD instead of the script", file="02_plain_xadd", faults=_cuts(20)),
     Sabotage(
         number=3, name="fence and checkpoint ignored", file="03_fence_ignored",
-        faults=tuple(_many("pause", "worker", 8, hold_s=5, pause_s=0.2, which=0)),
+        faults=tuple(_many("pause", "worker", 4, hold_s=5, pause_s=5.5, which=0)),
     ),
     Sabotage(
         number=4, name="acknowledged before the rows are written", file="04_acknowledged_before_output",
