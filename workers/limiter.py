@@ -168,14 +168,17 @@ class Limiter:
                 self._sleep(int(micros) / 1e6)
 
     def _ask(self, cost_us: int, slot: bytes) -> Any:
-        budget = self._budget
-        return self._reserve(self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US])
+        budget, is_probing = self._budget, int(self.breaker.is_probing)
+        return self._reserve(
+            self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US, is_probing]
+        )
 
     def _nap(self, what: bytes, wait_s: float, detail: Any) -> None:
         """Sleep until asking again makes sense, or raise where the caller had better do something else."""
         if what == b"broken" and int(detail) / 1e6 > OUTAGE_S:
             raise OutOfService(self._exchange, self.breaker.told(int(detail) / 1e6, wait_s))
         if what != b"wait" and wait_s > LONGEST_NAP_S:
+            self.breaker.is_probing = False
             why = self._paused_for(wait_s) if what == b"paused" else self.breaker.told(int(detail) / 1e6, wait_s)
             raise Paused(self._exchange, why, pause_ms=round(wait_s * 1000))
         self._sleep(wait_s)

@@ -19,7 +19,8 @@ from bus.errors import SpanError
 from bus.messages import Candle, CandleBatch, Gap
 from bus.requests import RequestBook
 from tests.helpers import request as a_request
-from workers import turn
+from workers import breaker, turn
+from workers.exchanges import pauses
 
 PAGE = (Path(__file__).parents[2] / "docs/wire.md").read_text()
 Row = dict[str, str]
@@ -262,6 +263,8 @@ BOUNDS = {
     "a dead worker's request is taken up by another after": requests.LEASE_MS // 1000,
     "requests for one exchange that our client has open at once": requests.MAX_OPEN,
     "attempts in a row without a page, after which a request fails": requests.MAX_STALLS,
+    "an exchange that answers nothing but errors is waited for": breaker.OUTAGE_S,
+    "silence that an exchange may ask for before requests fail": pauses.LONGEST_WAIT_MS / 3_600_000,
     "entries of a candle stream at which publishers wait": keys.STREAM_HIGH_WATER,
     "entries of an aligned stream, about": keys.ALIGNED_MAX_ENTRIES,
     "entries of a late stream, about": keys.LATE_MAX_ENTRIES,

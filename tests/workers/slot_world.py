@@ -12,7 +12,7 @@ from redis import Redis
 import bus.scripts
 from workers.limiter import Budget
 
-LIMIT, PAUSE, BREAKER, TRAFFIC = KEYS = ["limit", "pause", "breaker", "traffic"]
+LIMIT, PAUSE, *_ = KEYS = ["limit", "pause", "breaker", "traffic", "counters"]
 _BEGAN_US = 1_800_000_000_000_000
 
 
@@ -69,7 +69,7 @@ class World:
         if worker.naps > worker.dies_after:
             return
         server_us = self.clock_us + self.now_us
-        args = [weight * self.budget.interval_us, self.budget.max_ahead_us, self.budget.late_us, slot, 30 * 10**6]
+        args = [weight * self.budget.interval_us, self.budget.max_ahead_us, self.budget.late_us, slot, 30 * 10**6, 0]
         what, micros, detail = self._reserve(keys=KEYS, args=[*args, server_us // 10**6, server_us % 10**6])
         if what == b"go":
             self._go(worker, weight, int(micros))

@@ -88,6 +88,15 @@ def test_a_single_request_probes_and_the_others_wait_for_what_it_brings(redis: R
             worker(redis).acquire(1)
 
 
+def test_a_probe_that_was_held_up_on_its_way_to_the_wire_gets_another_slot(redis: Redis) -> None:
+    probing = opened(redis, probe_in_us=0)
+    probing.acquire(1)
+    probing.acquire(1)
+    assert probing.breaker.is_probing
+    with pytest.raises(Paused):
+        worker(redis).acquire(1)
+
+
 def test_an_answered_probe_closes_it(redis: Redis) -> None:
     probing = opened(redis, probe_in_us=0)
     probing.acquire(1)

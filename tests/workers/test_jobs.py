@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.connection import connect
-from bus.errors import CandleBusError
+from bus.errors import CandleBusError, RateLimited
 from bus.queue import enqueue_turn
 from bus.requests import MAX_STALLS, RequestBook
 from bus.settings import Settings
@@ -19,6 +19,7 @@ from candlebus.sandbox import Sandbox
 from producers.client import Pending, Producer
 from workers.breaker import OUTAGE_S
 from workers.desk import Desk
+from workers.exchanges.bingx import BingX
 from workers.jobs import Jobs
 from workers.sweeper import put_back_overdue
 from workers.worker import ExchangeWorker
@@ -339,3 +340,16 @@ def test_a_job_delivered_twice_publishes_each_page_once(redis: Redis, work: Work
     work()
     assert pending.status().pages == 3
     assert redis.xlen(keys.candles("bingx", "1m", BTC)) == 3
+
+
+def test_a_request_of_an_exchange_that_wants_more_than_a_day_of_silence_fails_with_that(
+    redis: Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def banned(*_: object) -> None:
+        raise RateLimited("bingx", "bingx wants 90001 s of silence", pause_ms=90_001_000)
+
+    monkeypatch.setattr(BingX, "candles", banned)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=10)
+    work()
+    assert pending.status().state == "failed"
+    assert str(error_of(pending)) == "bingx wants 90001 s of silence"
