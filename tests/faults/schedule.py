@@ -104,7 +104,6 @@ _KINDS: Final[dict[str, _Kind]] = {
     "few_clients": _Kind(weight=1, targets=("server",), draw=lambda random: {"clients": 4}, holds=True),
     "busy_script": _Kind(weight=2, targets=("server",), holds=True),
     "forget_scripts": _Kind(weight=2, targets=("server",)),
-    "destroy_group": _Kind(weight=1, targets=("server",), draw=_which),
     "bomb": _Kind(weight=2, targets=VENUES, holds=True),
     "clock_step": _Kind(weight=3, targets=("server", "worker", "aligner"), draw=_step, holds=True),
     "link": _Kind(weight=60, targets=_LINKS, holds=True),
