@@ -5,12 +5,20 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: demo test check format fuzz wheel real clean
+.PHONY: demo test chaos sabotages check format fuzz wheel real clean
 demo: $(VENV)/.ready
 	@$(BIN)/candlebus demo
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest $(TESTS)
+
+# Faults upon faults, and a check after each case: make chaos SEED=7 MINUTES=60 (FAULTS=…, STATE=file to go on from).
+chaos: $(VENV)/.ready
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	  $(if $(FAULTS),--faults $(FAULTS)) $(if $(STATE),--state $(STATE)) $(if $(SERVER),--server $(SERVER))
+
+sabotages: $(VENV)/.ready
+	$(BIN)/python -m tests.faults.sabotages $(ONLY)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

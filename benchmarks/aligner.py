@@ -1,7 +1,8 @@
 """How fast the streaming aligner is: ``python benchmarks/aligner.py``; a minute or two, prints Markdown tables.
 
 Speeds are per second of CPU time, so that whatever else the machine does changes them little; latencies and the
-restore are by the clock. The server is an embedded one, without persistence.
+restore are by the clock: on a busy machine ``chrt -r 10 python benchmarks/aligner.py`` puts them before all else. The
+server is an embedded one, without persistence.
 """
 
 import gc

@@ -84,6 +84,7 @@ class Cache:
         self._redis = redis
         self._clock = clock
         self._lease_ms = lease_ms
+        self._take = Script(redis, "take_load")
         self._renew = Script(redis, "renew_load")
         self._release = Script(redis, "release_load")
         self._store = Script(redis, "store_load")
@@ -115,7 +116,7 @@ class Cache:
             if found is not None:
                 return found
             token = secrets.token_hex(8)
-            if self._redis.set(keys.load_lease(key), token, nx=True, px=self._lease_ms):
+            if self._take([keys.load_lease(key)], [token, self._lease_ms]):
                 return self._load(key, kind, token, ttl_ms, load, is_fresh)
             other = meanwhile()
             if other is not None:

@@ -21,12 +21,13 @@ from bus.messages import (
     DeadLetter,
     Group,
     LateCandles,
+    QuarantinedRows,
 )
 from bus.series import NAME, Series
 from bus.timeframes import timeframe
 
-Message = CandleBatch | AlignedBatch | LateCandles | ContractMap | ClockOffset | Group | DeadLetter
-M = TypeVar("M", CandleBatch, AlignedBatch, LateCandles, ContractMap, ClockOffset, Group, DeadLetter)
+Message = CandleBatch | AlignedBatch | LateCandles | ContractMap | ClockOffset | Group | DeadLetter | QuarantinedRows
+M = TypeVar("M", CandleBatch, AlignedBatch, LateCandles, ContractMap, ClockOffset, Group, DeadLetter, QuarantinedRows)
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 #: No float64 has more.
@@ -39,6 +40,7 @@ _KINDS: tuple[type[Message], ...] = (
     ClockOffset,
     Group,
     DeadLetter,
+    QuarantinedRows,
 )
 _DECODERS: dict[type[Message], msgspec.msgpack.Decoder[Any]] = {kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS}
 _ENCODER = msgspec.msgpack.Encoder()

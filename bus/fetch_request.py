@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from bus.errors import RequestError, SpanError
+from bus.errors import RequestError, SeriesError, SpanError
 from bus.instants import iso
 from bus.series import NAME, Series
 from bus.timeframes import timeframe
@@ -44,7 +44,8 @@ class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """
         if not NAME.fullmatch(self.request_id):
             raise RequestError(f"request id {self.request_id[:80]!r} is not of [A-Za-z0-9_-]{{1,64}}")
-        Series.parse(str(self.series))
+        if Series.parse(str(self.series)) != self.series:  # a colon in the exchange's name
+            raise SeriesError(f"{self.exchange[:80]!r} is no exchange's name")
         timeframe(self.timeframe)
         check_span(self.since, self.until, self.limit)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from redis import Redis
+from redis import Redis, ResponseError
 
 from bus import keys
 from bus.alignment import effective_tolerance_ms
@@ -77,23 +77,32 @@ def restored(redis: Redis, groups: Sequence[Group]) -> list[Restored | DecodeErr
         for group in groups:
             pipeline.get(keys.group_state(group.name))
             pipeline.hmget(keys.group_lease(group.name), ["commit", "ended"])
-        answers: list[Any] = pipeline.execute()
-    found = zip(groups, answers[::2], answers[1::2], strict=True)
-    return [_restored(redis, *each) for each in found]
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return [_restored(redis, *each) for each in zip(groups, answers[::2], answers[1::2], strict=True)]
 
 
-def _restored(redis: Redis, group: Group, body: bytes | None, counts: Sequence[bytes | None]) -> Restored | DecodeError:
-    commit, ended = (int(count) if count and count.isdigit() else 0 for count in counts)
-    if body is None:
-        progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
-        written_ms = _last_written_ms(redis, group) if commit else -1
-        return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms, ended)
+def _restored(redis: Redis, group: Group, body: Any, counts: Any) -> Restored | DecodeError:
     try:
+        _check_answers(body, counts)
+        commit, ended = (int(count or 0) for count in counts)
+        if body is None:
+            progress = [Progress("0-0", group.start_ms, 0, 0) for _ in group.series]
+            written_ms = _last_written_ms(redis, group) if commit else -1
+            return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms, ended)
         state = _DECODER.decode(body)
         aligner = StreamAligner.restore(state.aligner)
+        if len(state.progress) != len(group.series):
+            return DecodeError(f"group {group.name}: a state of {len(state.progress)} series, not {len(group.series)}")
         return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, -1, ended)
-    except (msgspec.MsgspecError, DecodeError) as error:
+    except (msgspec.MsgspecError, ResponseError, DecodeError, ValueError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")
+
+
+def _check_answers(*answers: Any) -> None:
+    """Raise what the server answered instead of a value, such as that a key is of another kind."""
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise answer
 
 
 def _last_written_ms(redis: Redis, group: Group) -> int:

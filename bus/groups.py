@@ -90,7 +90,10 @@ class GroupBook:
             GroupError: There is no such group.
             DecodeError: Its definition cannot be read.
         """
-        body: Any = self._redis.get(keys.group(name))
+        bodies: Any = self._redis.mget([keys.group(name)])
+        body = bodies[0]
+        if body is None and self._redis.exists(keys.group(name)):
+            body = b""  # another kind of key
         if body is None:
             known = " ".join(self.names()) or "none"
             raise GroupError(f"no group {name!r}; known: {known}")

@@ -23,6 +23,8 @@ ALIGNED_MAX_ENTRIES: Final = 10_000
 #: Late streams are trimmed to about this many entries.
 LATE_MAX_ENTRIES: Final = 10_000
 DEAD_MAX_ENTRIES: Final = 1_000
+#: Quarantine streams are trimmed to about this many entries.
+QUARANTINE_MAX_ENTRIES: Final = 1_000
 #: Prefix of the consumer groups that hold back trimming.
 ALIGN_GROUP_PREFIX: Final = "align:"
 
@@ -60,6 +62,11 @@ def align_consumer_group(group: str) -> str:
 def dead(stream: str) -> str:
     """Stream of entries set aside from ``stream``. Bounded by count."""
     return f"{PREFIX}dead:{stream}"
+
+
+def quarantine(exchange: str) -> str:
+    """Stream of rows of an exchange's answers that cannot be true. Bounded by count."""
+    return f"{PREFIX}quarantine:{exchange}"
 
 
 def contracts(exchange: str) -> str:

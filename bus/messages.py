@@ -8,6 +8,7 @@ from bus.series import Series
 
 LateReason = Literal["changed", "added", "forgotten"]
 VolumeUnit = Literal["base", "contracts", "unknown"]
+RejectReason = Literal["time", "impossible", "contradiction"]
 GapReason = Literal["no_trades", "before_listing", "beyond_history", "unavailable"]
 
 #: Gaps that are no loss: nothing traded, or nothing was listed yet.
@@ -38,6 +39,21 @@ class Gap(NamedTuple):
     from_ms: int
     to_ms: int
     reason: GapReason
+
+
+class Rejected(NamedTuple):
+    """A row of an exchange's answer that cannot be true.
+
+    Attributes:
+        open_time: Its slot, ms; None where its time cannot be believed.
+        reason: ``time``: no open time of the grid in ms. ``impossible``: numbers that no candle has. ``contradiction``:
+            another row of the same answer tells something else of the slot.
+        row: The row as JSON.
+    """
+
+    open_time: int | None
+    reason: RejectReason
+    row: str
 
 
 class CandleBatch(msgspec.Struct, frozen=True, kw_only=True, tag="candles.v1", tag_field="type"):
@@ -223,6 +239,26 @@ class LateCandles(msgspec.Struct, frozen=True, kw_only=True, tag="late.v1", tag_
     l: bytes  # noqa: E741 - the wire name of the lows
     c: bytes
     v: bytes
+
+
+class QuarantinedRows(msgspec.Struct, frozen=True, kw_only=True, tag="quarantine.v1", tag_field="type"):
+    """Rows that came for a page and were kept out of it.
+
+    Attributes:
+        page: The page of the request; ``[since, until)`` is its span, ms.
+        n: How many rows there were.
+        rows: The first of them.
+    """
+
+    exchange: str
+    symbol: str
+    timeframe: str
+    request_id: str
+    page: int
+    since: int
+    until: int
+    n: int
+    rows: tuple[Rejected, ...]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="dead.v1", tag_field="type"):

@@ -40,6 +40,7 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
         requests: What was asked of the exchange, retries and confirmations included.
         refusals: How often the exchange refused for the rate.
         long_decimals: Numbers that came with more digits than float64 keeps.
+        quarantined: Rows that could not be true and stand in no page.
     """
 
     request: FetchRequest
@@ -55,6 +56,7 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
     refusals: int = 0
     long_decimals: int = 0
+    quarantined: int = 0
     worker: str = ""
     lease_until: int = 0
     created_ms: int = 0
@@ -173,7 +175,8 @@ class RequestBook:
 
     def overdue(self, exchange: str) -> list[str]:
         """Ids of unfinished requests of the exchange that nobody looked after in time; each to one caller only."""
-        found = self._overdue([keys.open_requests(exchange)], [QUEUED_GRACE_MS, _MOST_OVERDUE])
+        furthest_ms = max(QUEUED_GRACE_MS, LEASE_MS)
+        found = self._overdue([keys.open_requests(exchange)], [QUEUED_GRACE_MS, _MOST_OVERDUE, furthest_ms])
         names = {raw: raw.decode(errors="replace") for raw in found}
         strange = [raw for raw, name in names.items() if not NAME.fullmatch(name)]
         if strange:

@@ -51,6 +51,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "late": Family(keys.late(_ANY), "stream"),
     "late sequence": Family(keys.sequence(keys.late(_ANY)), "string"),
     "dead": Family(keys.dead(_ANY), "stream"),
+    "quarantine": Family(keys.quarantine(_ANY), "stream"),
     "contracts": Family(keys.contracts(_ANY), "string"),
     "contracts last": Family(keys.contracts_last_good(_ANY), "string"),
     "clock": Family(keys.clock(_ANY), "string"),
@@ -121,7 +122,8 @@ _CLIENTS_OF_OTHERS: Final = frozenset(
 )
 
 _BUS: Final = _names(
-    "candles, streams, candles sequence, aligned, aligned sequence, late, late sequence, dead, contracts, clock, limit,"
+    "candles, streams, candles sequence, aligned, aligned sequence, late, late sequence, dead, quarantine,"
+    "contracts, clock, limit,"
     "pause, breaker, traffic, counters, request, pages, open, schedule, schedule asked, schedulers, groups, group,"
     "group state, group tries, group members, group lease, aligners, job queue, queues, queue workers, worker"
 )
@@ -144,9 +146,9 @@ ROLES: Final[dict[str, Role]] = {
         f"{_SIGNING_ON} script|load",
         {
             "read": _BUS | _CACHES | _RQ,
-            "write": _names("candles, streams, candles sequence") | _ASKING | _BUDGET | _CACHES | _RQ,
+            "write": _names("candles, streams, candles sequence, quarantine") | _ASKING | _BUDGET | _CACHES | _RQ,
         },
-        passes=_names("candles, streams, candles sequence") | _ASKING | _BUDGET | _CACHES,
+        passes=_names("candles, streams, candles sequence, quarantine") | _ASKING | _BUDGET | _CACHES,
     ),
     "aligner": Role(
         f"{_SIGNING_ON} script|load",

@@ -11,7 +11,7 @@ from bus.codec import M, decode, encode
 from bus.counters import gap_slots_by_reason, page_counters
 from bus.errors import DecodeError, EntriesLost, Fenced
 from bus.fetch_request import FetchRequest
-from bus.messages import AlignedBatch, CandleBatch
+from bus.messages import AlignedBatch, CandleBatch, QuarantinedRows, Rejected
 from bus.requests import LEASE_MS, Claim
 from bus.scripts import Argument, Script
 
@@ -20,6 +20,9 @@ _BLOCK_MS: Final = 2_000
 _READ_COUNT: Final = 50
 #: Publishers wait when so much of the server's maxmemory is in use: what is left is for queues, records and aligners.
 MEMORY_HIGH_WATER: Final = 0.9
+#: Of a page's rows in quarantine so many are kept, and so many characters of each.
+_MOST_ROWS: Final = 20
+_LONGEST_ROW: Final = 200
 
 PublishOutcome = Literal["published", "duplicate", "gap", "full"]
 
@@ -57,8 +60,19 @@ class Publisher:
         is_full = most and int(memory.get("used_memory", 0)) >= MEMORY_HIGH_WATER * most
         return int(entries) < self._high_water and not is_full
 
-    def publish(self, claim: Claim, batch: CandleBatch, *, requests: int = 0, long_decimals: int = 0) -> Published:
+    def publish(
+        self,
+        claim: Claim,
+        batch: CandleBatch,
+        *,
+        requests: int = 0,
+        long_decimals: int = 0,
+        rejected: Sequence[Rejected] = (),
+    ) -> Published:
         """Append the page ``[batch.since, batch.until)`` unless it is there; sending it again is harmless.
+
+        Args:
+            rejected: Rows that came for the page and cannot be true; they go to the exchange's quarantine with it.
 
         Raises:
             Fenced: Another attempt holds the request, or it was cancelled.
@@ -72,6 +86,7 @@ class Publisher:
             keys.open_requests(claim.exchange),
             keys.streams(),
             keys.counters(claim.exchange),
+            keys.quarantine(claim.exchange),
         ]
         counts = [batch.n, gap_slots(batch), requests, long_decimals]
         span = [batch.since, batch.until]
@@ -83,6 +98,9 @@ class Publisher:
             LEASE_MS,
             *counts,
             self._high_water,
+            len(rejected),
+            encode(quarantined(batch, rejected)) if rejected else b"",
+            keys.QUARANTINE_MAX_ENTRIES,
             *page_counters(batch),
         ]
         outcome, detail = self._publish(names, args)
@@ -91,6 +109,13 @@ class Publisher:
         if outcome == b"published":
             return Published("published", entry_id=detail.decode())
         return Published(outcome.decode(), checkpoint_ms=int(detail))
+
+
+def quarantined(batch: CandleBatch, rejected: Sequence[Rejected]) -> QuarantinedRows:
+    """The message about rows that were kept out of a page; its length is bounded."""
+    about = {name: getattr(batch, name) for name in ("exchange", "symbol", "timeframe", "request_id", "page")}
+    first = [one._replace(row=one.row[:_LONGEST_ROW]) for one in rejected[:_MOST_ROWS]]
+    return QuarantinedRows(**about, since=batch.since, until=batch.until, n=len(rejected), rows=tuple(first))
 
 
 def gap_slots(batch: CandleBatch) -> int:

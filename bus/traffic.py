@@ -1,15 +1,20 @@
 """What all workers have sent to an exchange from one address lately, how it went, and whether its breaker is open."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from redis import Redis
+from redis import Redis, ResponseError
 
 from bus import keys
+from bus.errors import DecodeError
+from bus.refusals import may_pass
 
 #: The scripts count in steps of so many seconds of the server's clock.
 STEP_S: Final = 10
 _STEPS: Final = 6
+#: Keys that one step of a walk looks at: about a millisecond of the server.
+_AT_ONCE: Final = 5_000
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,15 +56,34 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     breaker: Breaker | None
 
 
-def traffic_of(redis: Redis, exchange: str) -> tuple[Traffic, ...]:
-    """The traffic of the last minute to an exchange, by address; none where nothing was sent."""
-    pattern = keys.traffic(exchange, "*")
-    found = sorted(key.decode() for key in redis.scan_iter(pattern, count=1_000))
-    return tuple(traffic(redis, exchange, key.removeprefix(keys.traffic(exchange, ""))) for key in found)
+def addresses(redis: Redis, key: Callable[[str, str], str]) -> dict[str, list[str]]:
+    """Exchange → the addresses for which there is such a key, :func:`bus.keys.traffic` or :func:`bus.keys.pause`.
+
+    One walk through all keys of the server, in steps that keep nobody waiting.
+    """
+    prefix, found = key("", "")[:-1], sorted(name.decode() for name in redis.scan_iter(key("*", "*"), count=_AT_ONCE))
+    by_exchange: dict[str, list[str]] = {}
+    for exchange, _, egress in (name.removeprefix(prefix).partition(":") for name in found):
+        by_exchange.setdefault(exchange, []).append(egress)
+    return by_exchange
 
 
 def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
-    """The traffic of the last minute to an exchange from one address."""
+    """The traffic of the last minute to an exchange from one address.
+
+    Raises:
+        DecodeError: What stands on the server is no count of ours.
+    """
+    try:
+        return _traffic(redis, exchange, egress)
+    except (ResponseError, ValueError, KeyError) as error:
+        if may_pass(error):
+            raise
+        where = f"{keys.traffic(exchange, egress)} and {keys.breaker(exchange, egress)}"
+        raise DecodeError(f"the traffic to {exchange} cannot be read ({error}); delete {where}") from error
+
+
+def _traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
     with redis.pipeline(transaction=False) as pipeline:  # Redis 7.0 opens none when memory has run out
         pipeline.time()
         pipeline.hgetall(keys.traffic(exchange, egress))

@@ -9,7 +9,7 @@ from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.queue import queue_of
-from bus.traffic import Traffic, traffic_of
+from bus.traffic import Traffic, addresses, traffic
 from producers.client import workers_of
 from producers.lag import oldest_wait_ms
 
@@ -61,6 +61,7 @@ def exchanges_of(redis: Redis, known: Sequence[str]) -> list[str]:
 
 def look_at(redis: Redis, exchanges: Sequence[str]) -> list[ExchangeLook]:
     """What goes on at these exchanges now."""
+    asked, refused = addresses(redis, keys.traffic), addresses(redis, keys.pause)
     return [
         ExchangeLook(
             exchange=exchange,
@@ -68,17 +69,15 @@ def look_at(redis: Redis, exchanges: Sequence[str]) -> list[ExchangeLook]:
             open_requests=int(redis.zcard(keys.open_requests(exchange))),
             oldest_wait_ms=oldest_wait_ms(redis, exchange),
             workers=workers_of(redis, exchange),
-            pauses=pauses_of(redis, exchange),
-            traffic=traffic_of(redis, exchange),
+            pauses=_pauses(redis, exchange, refused.get(exchange, [])),
+            traffic=tuple(traffic(redis, exchange, egress) for egress in asked.get(exchange, [])),
         )
         for exchange in exchanges
     ]
 
 
-def pauses_of(redis: Redis, exchange: str) -> tuple[Pause, ...]:
-    """The pauses of an exchange, by address."""
-    found = sorted(key.decode() for key in redis.scan_iter(keys.pause(exchange, "*"), count=1_000))
-    pauses = (_pause(redis, key, key.removeprefix(keys.pause(exchange, ""))) for key in found)
+def _pauses(redis: Redis, exchange: str, egresses: Sequence[str]) -> tuple[Pause, ...]:
+    pauses = (_pause(redis, keys.pause(exchange, egress), egress) for egress in egresses)
     return tuple(pause for pause in pauses if pause.left_ms > 0)
 
 

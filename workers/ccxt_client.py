@@ -67,7 +67,10 @@ class CcxtClient(OriginalNames):
         self._exchange = Watched(adapter, on_refusal=spacing.pause, on_clock_rejected=lambda: self._time.remeasure())
         cache = LocalCache(self._clock)
         self._book = ContractBook(self._exchange, self._http, cache, self._clock)
-        self._time = ExchangeClock(self._exchange, self._http, self._clock, cache, make_ready=spacing.wait)
+        steady = self._clock.monotonic
+        self._time = ExchangeClock(
+            self._exchange, self._http, self._clock, cache, make_ready=spacing.wait, monotonic=steady
+        )
         self._desk = CandleDesk(self._exchange, self._http, self._clock, self._time.reading)
 
     def markets(self) -> dict[str, dict[str, Any]]:

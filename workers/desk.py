@@ -26,7 +26,7 @@ IN_FLIGHT: Final = 4
 #: may take it is gone within 25 s.
 _LAST_ASKING_S: Final = 4.0
 #: Shorter steps back are within what the pace leaves free.
-_WORTH_WAITING_MS: Final = 100
+_WORTH_WAITING_MS: Final = 20
 
 
 class _DeskClock(RedisClock):
@@ -106,7 +106,7 @@ class Desk:
         """Have all workers step back while another program at this address spends the limit that we share."""
         names = self.exchange.facts.allowance_headers
         left = allowance(answer.headers, names) if names else None
-        wait_ms = crowded_ms(left, self.budget.interval_us) if left else 0
+        wait_ms = crowded_ms(left, self.budget.interval_us, self.budget.spare) if left else 0
         if left and wait_ms >= _WORTH_WAITING_MS:
             self.limiter.pause(
                 wait_ms,

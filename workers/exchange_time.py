@@ -1,6 +1,7 @@
 """The exchange's clock against the reference clock: an interval of offsets that holds the true one."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -128,6 +129,7 @@ class ExchangeClock:
         *,
         make_ready: Callable[[], None] = nothing,
         may_retry: Callable[[], bool] = granted,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Ask nothing yet.
 
@@ -135,7 +137,10 @@ class ExchangeClock:
             clock: The reference clock, the same for all who share the cache.
             make_ready: Called before a measurement, to wait then for what would make it wider.
             may_retry: Whether the workers' budget has room for another try.
+            monotonic: Seconds of a clock that never steps.
         """
+        self._monotonic = monotonic
+        self._steady: ClockOffset | None = None
         self._exchange = exchange
         self._http = http
         self._clock = clock
@@ -150,7 +155,11 @@ class ExchangeClock:
 
     def reading(self) -> tuple[int, TimeStatus]:
         """The reference clock, ms, and what is known of the exchange's; asks where it is not known well enough."""
-        now_ms = self._clock.now_ms()
+        now_ms, has_stepped = self._read_clock()
+        if has_stepped:
+            _log.warning("the clock has stepped", extra={"exchange": self._name})
+            self.remeasure()
+            now_ms = self._clock.now_ms()
         is_known = _is_fresh(self._held, now_ms) and abs(now_ms - self._looked_ms) < _LOOK_EVERY_MS
         if not is_known and now_ms >= self._asks_again_ms:
             self._learn(
@@ -161,10 +170,25 @@ class ExchangeClock:
         self._say(status)
         return now_ms, status
 
+    def _read_clock(self) -> tuple[int, bool]:
+        """The reference clock, ms, and whether it has stepped against a clock that never does since the last look.
+
+        What was measured before would be wrong by the step: candles that are open would be taken for closed.
+        """
+        before_ms = int(self._monotonic() * 1000)
+        now_ms = self._clock.now_ms()
+        steady = sample(now_ms, before_ms, int(self._monotonic() * 1000) + 1)
+        known, self._steady = self._steady, steady
+        if known is None:
+            return now_ms, False
+        aged = widened(known, steady.measured_ms)
+        return now_ms, aged.low_ms > steady.high_ms or steady.low_ms > aged.high_ms
+
     def remeasure(self) -> None:
         """Forget what was measured before now: a clock has stepped. It is kept only where no answer comes."""
-        asked_ms = self._clock.now_ms()
-        self._learn(lambda: self._measured(None), lambda found: found.measured_ms > asked_ms)
+        asked_ms, before = self._clock.now_ms(), self._held
+        # A clock that was set back makes what was measured before look new.
+        self._learn(lambda: self._measured(None), lambda found: found.measured_ms > asked_ms and found != before)
 
     def _status(self, now_ms: int) -> TimeStatus:
         held = self._held if _is_of_use(self._held, now_ms) else self._last()

@@ -9,14 +9,14 @@ from typing import Final
 from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, LocationParseError
+import requests
+from urllib3.exceptions import DecodeError, HTTPError, LocationParseError
 from urllib3.exceptions import TimeoutError as LibraryTimeout
 from urllib3.util import make_headers, parse_url
 
 from bus.errors import ExchangeUnavailable, MalformedPage, SettingsError
 from bus.text import address
-from workers.http_session import CHUNK_BYTES, OWN_HEADERS, bounded_pools
+from workers.http_session import CHUNK_BYTES, OWN_HEADERS, BoundedAdapter
 
 MAX_WIRE_BYTES: Final = 8 * 2**20
 MAX_BODY_BYTES: Final = 32 * 2**20
@@ -85,14 +85,12 @@ class HttpClient:
         self._headers = OWN_HEADERS | login
         self._gate = gate
         self._on_answer = on_answer
-        self._timeouts = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
-        self._connect_timeout_s = connect_timeout_s
-        self._read_timeout_s = read_timeout_s
+        self._timeouts_s = (connect_timeout_s, read_timeout_s)
         self._deadline_s = deadline_s
         self._monotonic = monotonic
         self._ends_s = self._leaves_by_s = float("inf")
         self._weight = 0
-        self._pools = bounded_pools(self._patience_s, self._check_budget)
+        self._adapter = BoundedAdapter(self._patience_s, self._check_budget)
 
     def get(self, path: str, params: Params, *, weight: int) -> Response:
         """The answer to one request, whatever its status says.
@@ -117,7 +115,7 @@ class HttpClient:
             answer = self._send(request)
         except DecodeError as error:
             raise MalformedPage(self.exchange_name, f"{self.exchange_name} sent damaged compression") from error
-        except (HTTPError, http.client.HTTPException, OSError) as error:
+        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
             raise ExchangeUnavailable(
                 self.exchange_name,
                 f"{self.exchange_name} does not answer at {origin(request.url)} ({self._cause(error)})",
@@ -138,7 +136,7 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections; the client is of no use afterwards."""
-        self._pools.clear()
+        self._adapter.close()
 
     def __enter__(self) -> "HttpClient":
         return self
@@ -147,20 +145,13 @@ class HttpClient:
         self.close()
 
     def _send(self, request: Request) -> Response:
-        answer = self._pools.urlopen(
-            request.method,
-            request.url,
-            body=request.body,
-            headers={**self._headers, **request.headers},
-            timeout=self._timeouts,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
+        prepared = requests.PreparedRequest()
+        prepared.prepare(request.method, request.url, {**self._headers, **request.headers}, data=request.body)
+        answer = self._adapter.send(prepared, stream=True, timeout=self._timeouts_s)
         try:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             self._check_headers(headers)
-            return Response(answer.status, headers, self._body(answer))
+            return Response(answer.status_code, headers, self._body(answer))
         finally:
             answer.close()  # ends the connection of an answer that was not read to its end, and of no other
 
@@ -172,14 +163,14 @@ class HttpClient:
         if length.isascii() and length.isdigit() and (len(length) > 12 or int(length) > MAX_WIRE_BYTES):
             raise self._too_large(MAX_WIRE_BYTES)
 
-    def _body(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+    def _body(self, answer: requests.Response) -> bytes:
         chunks: list[bytes] = []
         left_bytes = MAX_BODY_BYTES
         # read1 hands over what has come; read would wait for a full chunk and so for a dribbling exchange.
-        while chunk := answer.read1(CHUNK_BYTES, decode_content=True):
+        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             chunks.append(chunk)
             left_bytes -= len(chunk)
-            if answer.tell() > MAX_WIRE_BYTES:
+            if answer.raw.tell() > MAX_WIRE_BYTES:
                 raise self._too_large(MAX_WIRE_BYTES)
             if left_bytes < 0:
                 raise self._too_large(MAX_BODY_BYTES)
@@ -193,7 +184,7 @@ class HttpClient:
         left_s = self._ends_s - self._monotonic()
         if left_s <= 0:
             raise TimeoutError(f"no whole answer within {self._deadline_s:g} s")
-        return min(left_s, self._read_timeout_s)
+        return min(left_s, self._timeouts_s[1])
 
     def _cause(self, error: BaseException) -> str:
         chain = list(_chain(error))
@@ -201,12 +192,12 @@ class HttpClient:
             found = next((link for link in chain if isinstance(link, kind)), None)
             if found is not None:
                 return words or str(getattr(found, "verify_message", "") or "TLS failed")
-        if any(isinstance(link, ConnectTimeoutError) for link in chain):
-            return f"no connection within {self._connect_timeout_s:g} s"
-        if any(isinstance(link, TimeoutError | LibraryTimeout) for link in chain):
+        if any(isinstance(link, requests.ConnectTimeout) for link in chain):
+            return f"no connection within {self._timeouts_s[0]:g} s"
+        if any(isinstance(link, TimeoutError | LibraryTimeout | requests.Timeout) for link in chain):
             is_late = self._monotonic() >= self._ends_s
             limit_s, what = (
-                (self._deadline_s, "no whole answer within") if is_late else (self._read_timeout_s, "silent for")
+                (self._deadline_s, "no whole answer within") if is_late else (self._timeouts_s[1], "silent for")
             )
             return f"{what} {limit_s:g} s"
         return "answer cut off"

@@ -7,40 +7,56 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import certifi
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 CHUNK_BYTES: Final = 65_536
 
 
-def bounded_pools(patience_s: Callable[[], float], check_budget: Callable[[], None]) -> PoolManager:
-    """The connections to an exchange; they take no proxy, cookie or certificate from elsewhere.
-
-    Args:
-        patience_s: How long the next read may wait, in seconds; raises when there is no patience left.
-        check_budget: Called when a connection stands, right before bytes of a request leave.
+class BoundedAdapter(HTTPAdapter):
+    """The connections to an exchange. Used without a session of requests', so that there is nothing which follows a
+    redirect, keeps a cookie, or takes a proxy, a password or certificates from the environment.
     """
+
+    def __init__(self, patience_s: Callable[[], float], check_budget: Callable[[], None]) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            patience_s: How long the next read may wait, in seconds; raises when there is no patience left.
+            check_budget: Called when a connection stands, right before bytes of a request leave.
+        """
+        self._pool_classes = {
+            "http": _pool(HTTPConnectionPool, HTTPConnection, patience_s, check_budget),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, patience_s, check_budget),
+        }
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
+
+
+def _pool(
+    pool: type[HTTPConnectionPool],
+    base: type[HTTPConnection],
+    patience_s: Callable[[], float],
+    check_budget: Callable[[], None],
+) -> type[HTTPConnectionPool]:
+    """A kind of pool whose connections are bounded."""
 
     def response(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
         bounded: Any = _BoundedSocket(sock, patience_s)
         return http.client.HTTPResponse(bounded, *args, **kwargs)
 
-    def connection(base: type[HTTPConnection]) -> type[HTTPConnection]:
-        def send(connection: HTTPConnection, data: Any) -> None:
-            if connection.sock is None:
-                connection.connect()
-            check_budget()
-            base.send(connection, data)
+    def send(connection: HTTPConnection, data: Any) -> None:
+        if connection.sock is None:
+            connection.connect()
+        check_budget()
+        base.send(connection, data)
 
-        return type(base.__name__, (base,), {"response_class": staticmethod(response), "send": send})
-
-    pools = PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=certifi.where())
-    pools.pool_classes_by_scheme = {
-        "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": connection(HTTPConnection)}),
-        "https": type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": connection(HTTPSConnection)}),
-    }
-    return pools
+    connection = type(base.__name__, (base,), {"response_class": staticmethod(response), "send": send})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 def _version() -> str:

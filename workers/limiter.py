@@ -38,6 +38,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         interval_us: Distance between two requests of weight 1, µs.
         max_ahead_us: A slot is reserved at most this far ahead, µs.
         late_us: A slot that is used later than this is given up, µs.
+        spare: Weight that is left free in every window of every limit.
         rows: Most candles asked for at once.
     """
 
@@ -45,6 +46,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     max_ahead_us: int
     late_us: int
     rows: int
+    spare: int = 0
 
 
 def budget(facts: Facts, pace: Pace) -> Budget:
@@ -65,6 +67,7 @@ def budget(facts: Facts, pace: Pace) -> Budget:
         interval_us=math.ceil(interval_us),
         max_ahead_us=max(1_000_000, round(2 * interval_us * facts.weights.candles)),
         late_us=round(_LATE_SHARE * margin_us),
+        spare=min(limit.weight - math.ceil(limit.window_ms * 1000 / interval_us) for limit in facts.limits),
         rows=min(CONSERVATIVE_ROWS, facts.page_rows) if pace == "conservative" else facts.page_rows,
     )
 
@@ -165,14 +168,17 @@ class Limiter:
                 self._sleep(int(micros) / 1e6)
 
     def _ask(self, cost_us: int, slot: bytes) -> Any:
-        budget = self._budget
-        return self._reserve(self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US])
+        budget, is_probing = self._budget, int(self.breaker.is_probing)
+        return self._reserve(
+            self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US, is_probing]
+        )
 
     def _nap(self, what: bytes, wait_s: float, detail: Any) -> None:
         """Sleep until asking again makes sense, or raise where the caller had better do something else."""
         if what == b"broken" and int(detail) / 1e6 > OUTAGE_S:
             raise OutOfService(self._exchange, self.breaker.told(int(detail) / 1e6, wait_s))
         if what != b"wait" and wait_s > LONGEST_NAP_S:
+            self.breaker.is_probing = False
             why = self._paused_for(wait_s) if what == b"paused" else self.breaker.told(int(detail) / 1e6, wait_s)
             raise Paused(self._exchange, why, pause_ms=round(wait_s * 1000))
         self._sleep(wait_s)

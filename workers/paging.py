@@ -1,18 +1,19 @@
 """One page of a request: asked for, asked again where it lacks candles, and what is still missing named."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 
 from bus.errors import MalformedPage, SpanError
-from bus.messages import Candle, Contract, Gap
+from bus.messages import Candle, Contract, Gap, Rejected
 from bus.timeframes import Timeframe
-from workers.exchanges.base import Exchange, Facts, Page
+from workers.exchanges.base import Exchange, Facts, NothingTrue, Page
+from workers.exchanges.rows import in_words
 from workers.http import HttpClient
 from workers.retries import TRIES, granted, tried
-from workers.windows import Span, confirm_windows, first_listed, is_whole, missing, name_gaps, within
+from workers.windows import Span, apart, confirm_windows, first_listed, is_whole, missing, name_gaps, within
 
 #: How often a window is narrowed while asking again keeps bringing candles to light; after that its holes are not
 #: believed, and the page fails.
@@ -27,6 +28,7 @@ class SettledPage(msgspec.Struct, frozen=True, kw_only=True):
         gaps: Ascending; with the candles they fill the span.
         requests: How many requests it took, failed tries included.
         long_decimals: Numbers with more digits than float64 keeps, in all answers together.
+        rejected: Rows that cannot be true and came again when they were asked for again, each once.
     """
 
     since_ms: int
@@ -35,6 +37,7 @@ class SettledPage(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap]
     requests: int
     long_decimals: int
+    rejected: list[Rejected]
 
 
 class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         candles: Oldest first, unique, all of ``[first_ms, until_ms)``.
         requests: How many requests it took, failed tries included.
         long_decimals: Numbers with more digits than float64 keeps, in all answers together.
+        rejected: Rows that cannot be true and came again when they were asked for again, each once.
     """
 
     since_ms: int
@@ -53,6 +57,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     candles: list[Candle]
     requests: int
     long_decimals: int
+    rejected: list[Rejected]
 
 
 def fetch_page(
@@ -79,15 +84,15 @@ def fetch_page(
         may_retry: Whether the workers' budget has room for another try.
 
     Raises:
-        SpanError: The page is wider than the exchange answers at once.
+        SpanError: The page is wider than the exchange answers at once, what was before its listing not counted.
         CandleBusError: What stood in the way, after the last try where trying again could help.
     """
     begin, end = timeframe.ceil(since_ms), timeframe.ceil(until_ms)
     most = min(rows or exchange.facts.page_rows, exchange.facts.page_rows)
-    if timeframe.slots(begin, end) > most:
+    first = first_listed(contract, timeframe, begin, end)
+    if timeframe.slots(first, end) > most:
         raise SpanError(f"page [{begin}, {end}) is wider than the {most} candles of one answer")
     asker = _Asker(exchange, http, contract, timeframe, sleep, tries, may_retry)
-    first = first_listed(contract, timeframe, begin, end)
     found = _found(asker, first, end)
     return FetchedPage(
         since_ms=begin,
@@ -96,6 +101,7 @@ def fetch_page(
         candles=found,
         requests=asker.requests,
         long_decimals=asker.long_decimals,
+        rejected=list(dict.fromkeys(asker.rejected)),
     )
 
 
@@ -129,6 +135,8 @@ def settled(
             empty_since_ms=empty_since_ms if nothing_served_yet and first not in served else None,
             rows=min(rows or facts.page_rows, facts.page_rows),
         )
+        if page.rejected:
+            gaps = apart(gaps, timeframe, _poisoned(page, timeframe))
     return SettledPage(
         since_ms=begin,
         until_ms=end,
@@ -136,7 +144,16 @@ def settled(
         gaps=([Gap(begin, first, "before_listing")] if begin < first else []) + gaps,
         requests=page.requests,
         long_decimals=page.long_decimals,
+        rejected=page.rejected,
     )
+
+
+def _poisoned(page: FetchedPage, timeframe: Timeframe) -> Collection[int]:
+    """The slots of which rows came that cannot be true; any slot may be one where such a row tells no time."""
+    slots = [one.open_time for one in page.rejected]
+    if None in slots:
+        return timeframe.open_times(page.since_ms, page.until_ms)
+    return frozenset(slot for slot in slots if slot is not None)
 
 
 def settle_page(
@@ -184,6 +201,7 @@ class _Asker:
         self.page_rows = exchange.facts.page_rows
         self.requests = 0
         self.long_decimals = 0
+        self.rejected: list[Rejected] = []
         self._exchange = exchange
         self._http = http
         self._contract = contract
@@ -195,21 +213,43 @@ class _Asker:
         """The candles that open in the window, oldest first."""
         page = self._page(window)
         self.long_decimals += page.long_decimals
+        self.rejected += page.rejected
         return within(page.candles, *window)
 
-    def _page(self, window: Span) -> Page:
-        return tried(lambda: self._once(window), sleep=self._sleep, tries=self._tries, may_retry=self._may_retry)
+    def confirmed(self, window: Span) -> list[Candle]:
+        """As :meth:`candles`, of a part of a page: it may hold nothing but rows that cannot be true."""
+        try:
+            return self.candles(window)
+        except NothingTrue as error:
+            told = error.__cause__.rejected if isinstance(error.__cause__, NothingTrue) else ()
+            if not told or any(one.open_time is None for one in told):
+                raise
+            self.rejected += told
+            return []
 
-    def _once(self, window: Span) -> Page:
+    def _page(self, window: Span) -> Page:
+        left = iter(range(self._tries - 1, -1, -1))
+        return tried(
+            lambda: self._once(window, next(left)), sleep=self._sleep, tries=self._tries, may_retry=self._may_retry
+        )
+
+    def _once(self, window: Span, tries_left: int) -> Page:
+        """One answer; while there are tries left, one in which every row can be true."""
         self.requests += 1
-        return self._exchange.candles(self._http, self._contract, self.timeframe, *window)
+        page = self._exchange.candles(self._http, self._contract, self.timeframe, *window)
+        if page.rejected and tries_left:
+            raise MalformedPage(self.name, f"{self.name} sent {in_words(page.rejected[0])}")
+        return page
 
 
 def _found(asker: _Asker, since_ms: int, until_ms: int) -> list[Candle]:
     """All candles of the span, after every hole has been asked for again, oldest first."""
     if since_ms >= until_ms:
         return []
-    candles = asker.candles((since_ms, until_ms))
+    try:
+        candles = asker.candles((since_ms, until_ms))
+    except NothingTrue as error:
+        raise MalformedPage(error.exchange, str(error)) from error
     if is_whole(asker.timeframe, since_ms, until_ms, candles):
         return candles
     found = _by_open_time(candles)
@@ -220,7 +260,7 @@ def _found(asker: _Asker, since_ms: int, until_ms: int) -> list[Candle]:
 
 def _confirm(asker: _Asker, window: Span, found: dict[int, Candle], rounds: int) -> None:
     """Ask for the window; if the answer was cut yet again, ask for less at a time."""
-    served = _by_open_time(asker.candles(window))
+    served = _by_open_time(asker.confirmed(window))
     known = {slot for slot in asker.timeframe.open_times(*window) if slot in found}
     was_cut = served.keys() != known  # it brings new candles, or lacks some that there are
     found |= served  # two answers disagree when a candle was revised: the later one holds

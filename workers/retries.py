@@ -13,7 +13,7 @@ TRIES: Final = 3
 #: Waits between tries are drawn from 0 to 0.5 s, 1 s, 2 s … and never longer than this.
 _LONGEST_WAIT_S: Final = 8.0
 #: While all workers together have tried too much again, one waits so often and so long for its turn.
-_LOOKS: Final = 8
+_LOOKS: Final = 22
 _LOOK_S: Final = 2.0
 _T = TypeVar("_T")
 

@@ -1,5 +1,6 @@
 """One turn of a fetch request: pages from its checkpoint on, side by side, each published once and in order."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,10 +19,13 @@ from bus.requests import Claim, RequestBook, RequestStatus
 from bus.streams import Publisher
 from bus.timeframes import SETTLE_MS, Timeframe, timeframe
 from workers.desk import IN_FLIGHT, Desk
+from workers.exchanges.rows import in_words
 from workers.flight import answers
 from workers.paging import FetchedPage, SettledPage, fetch_page, settled
 from workers.sweeper import trim_streams
-from workers.windows import closed_until, page_end
+from workers.windows import closed_until, first_listed, page_end
+
+_log = logging.getLogger(__name__)
 
 #: After so many pages a turn ends if others wait; the next one waits behind them.
 PAGES_A_TURN: Final = 4
@@ -69,7 +73,10 @@ class Turn:
             self._book.fix_span(self._claim, *self._span())
             status = self._status()
         pages = answers(
-            self._desk.executor, lambda window: self._fetched(contract, window), self._windows(status), IN_FLIGHT
+            self._desk.executor,
+            lambda window: self._fetched(contract, window),
+            self._windows(contract, status),
+            IN_FLIGHT,
         )
         with closing(pages):
             for page in pages:
@@ -79,7 +86,7 @@ class Turn:
                 status = published
         return status.next_ms == status.until
 
-    def _windows(self, status: RequestStatus) -> Iterator["_Window"]:
+    def _windows(self, contract: Contract, status: RequestStatus) -> Iterator["_Window"]:
         """The pages of this turn, from the checkpoint on, each with the exchange's time when it is asked for."""
         since_ms, end_ms = status.next_ms or 0, status.until or 0
         for number in range(MOST_PAGES_A_TURN):
@@ -88,7 +95,8 @@ class Turn:
             if self._should_stop() or not self._found_room():
                 self.was_cut_short = True
                 return
-            until_ms = page_end(since_ms, end_ms, self._timeframe, self._desk.budget.rows)
+            listed_ms = first_listed(contract, self._timeframe, since_ms, end_ms)
+            until_ms = page_end(listed_ms, end_ms, self._timeframe, self._desk.budget.rows)
             yield _Window(since_ms, until_ms, self._desk.exchange_now_ms())
             since_ms = until_ms
 
@@ -147,7 +155,10 @@ class Turn:
         )
         batch = self._batch(status, page, window)
         counts = {"requests": page.requests, "long_decimals": page.long_decimals}
-        if self._publisher.publish(self._claim, batch, **counts).outcome != "published":
+        if page.rejected:
+            about = {"request_id": batch.request_id, "page": batch.page, "count": len(page.rejected)}
+            _log.warning("rows quarantined", extra=about | {"cause": in_words(page.rejected[0])})
+        if self._publisher.publish(self._claim, batch, **counts, rejected=page.rejected).outcome != "published":
             return None
         # Nobody else may change the record while our claim holds, so it need not be read again.
         return msgspec.structs.replace(

@@ -1,6 +1,7 @@
 """Arithmetic of pages: where one ends, what is missing from it, how to ask again, and what to call the gaps."""
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
 from typing import Final, Literal
 
 from bus.messages import Candle, Contract, Gap, GapReason
@@ -99,6 +100,17 @@ def confirm_windows(runs: Iterable[Span], timeframe: Timeframe, since_ms: int, u
         begins = windows.pop()[0] if reaches else from_ms
         windows += [(at, min(at + width_ms, to_ms)) for at in range(begins, to_ms, width_ms)]
     return windows
+
+
+def apart(gaps: Iterable[Gap], timeframe: Timeframe, poisoned: Collection[int]) -> list[Gap]:
+    """The gaps, with slots of which rows came that cannot be true as gaps of their own: those are ``unavailable``."""
+    parts: list[Gap] = []
+    for gap in gaps:
+        for is_poisoned, run in groupby(timeframe.open_times(gap.from_ms, gap.to_ms), key=poisoned.__contains__):
+            slots = list(run)
+            reason: GapReason = "unavailable" if is_poisoned else gap.reason
+            parts.append(Gap(slots[0], slots[-1] + timeframe.duration_ms, reason))
+    return parts
 
 
 def name_gaps(

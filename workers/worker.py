@@ -43,7 +43,7 @@ class ExchangeWorker(PatientWorker):
     """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with.
 
     Attributes:
-        was_asked_to_stop: Whether it ended, or is about to, because somebody wanted it.
+        ends_on_purpose: Whether it ends, or has, because somebody asked for it or its time is over.
     """
 
     queue_class = SafeQueue
@@ -64,7 +64,7 @@ class ExchangeWorker(PatientWorker):
         self._trimmed_at = 0.0
         self._exchange = desk.exchange.facts.name
         self._job_id = ""
-        self.was_asked_to_stop = False
+        self.ends_on_purpose = False
         worker = f"{self._exchange}-{socket.gethostname()}-{os.getpid()}"
         jobs = Jobs(bus, desk, worker, job_id=lambda: self._job_id, should_stop=lambda: self._stop_requested)
         job_class = safe_job_class(jobs.functions())
@@ -89,13 +89,13 @@ class ExchangeWorker(PatientWorker):
             self._bus.lrem(queue.intermediate_queue_key, 1, job.id)
         if self._lifespan.is_over_after_job():
             _log.info("worker begins anew", extra={"exchange": self._exchange})
-            self._stop_requested = True
+            self.ends_on_purpose = self._stop_requested = True
 
     def request_stop(self, _number: int, _frame: FrameType | None) -> None:
         """End once what is under way is published; once is enough, for what is under way has bounds of its own."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        self._stop_requested = True
+        self.ends_on_purpose = self._stop_requested = True
         self._desk.end()
         if self.get_state() != WorkerStatus.BUSY:
             raise StopRequested
@@ -122,13 +122,16 @@ class ExchangeWorker(PatientWorker):
 
     def wait_for_turn(self) -> None:
         """Take no job while the exchange is paused, or fails: it would only come back to the queue."""
-        while rest_ms := self._desk.limiter.rest_ms():
+        while rest_ms := self._rest_ms():
             self.heartbeat()
             time.sleep(min(_PAUSE_LOOK_S, rest_ms / 1000))
 
-    def _shutdown(self) -> None:
-        self.was_asked_to_stop = True
-        super()._shutdown()  # type: ignore[no-untyped-call]
+    def _rest_ms(self) -> int:
+        try:
+            return self._desk.limiter.rest_ms()
+        except (ResponseError, CandleBusError) as error:  # the job itself will be told, and end with it
+            _log.error("the exchange's state cannot be read", extra={"exchange": self._exchange, "cause": str(error)})
+            return 0
 
     def subscribe(self) -> None:
         """Listen to no commands: whoever may publish on the server could stop us."""
@@ -158,7 +161,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
             worker = ExchangeWorker(desk, bus, rq_connection)
             _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
             worker.work(burst=burst, logging_level="WARNING")
-        if not (burst or worker.was_asked_to_stop):
+        if not (burst or worker.ends_on_purpose):
             raise BusError(f"the worker of {exchange} ended over what its log line above names; it is to be restarted")
     finally:
         desk.close()

@@ -1,4 +1,4 @@
-"""P16: what is bounded by count is: candle, aligned, late and dead-letter streams."""
+"""P16: what is bounded by count is: candle, aligned, late and dead-letter streams, and quarantines."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -20,6 +20,7 @@ def lengths(redis: Redis, checked: Checked) -> Iterator[Violation]:
         keys.aligned(""): keys.ALIGNED_MAX_ENTRIES + _ABOUT,
         keys.late(""): keys.LATE_MAX_ENTRIES + _ABOUT,
         keys.dead(""): keys.DEAD_MAX_ENTRIES + _ABOUT,
+        keys.quarantine(""): keys.QUARANTINE_MAX_ENTRIES + _ABOUT,
     }
     for prefix, most in bounds.items():
         for name in names_under(redis, prefix):

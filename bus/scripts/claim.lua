@@ -18,7 +18,8 @@ if known[1] ~= ARGV[2] then return {'conflict', known[1]} end
 if state == 'done' or state == 'failed' or state == 'cancelled' then return {'ended', state} end
 local turn = tonumber(ARGV[3])
 if turn ~= 0 and turn < tonumber(known[3]) or turn == 0 and tonumber(known[3]) > 1 then return {'stale', known[3]} end
-if state == 'running' and tonumber(known[4]) > now then return {'busy', tonumber(known[4]) - now} end
+-- Further ahead than any lease: the server's clock was set back, and who holds it may be dead. The fence tells.
+if state == 'running' and tonumber(known[4]) > now and tonumber(known[4]) <= now + ARGV[5] then return {'busy', tonumber(known[4]) - now} end
 
 local function ended(how)
   redis.call('HSET', KEYS[1], 'state', how, 'lease_until', 0, 'ended_ms', now)

@@ -14,10 +14,12 @@ for i = 2, #KEYS do
   -- A lease that is none, or holds what is no number, is nobody's to take: it must not cost the other groups theirs.
   local held = redis.pcall('HMGET', KEYS[i], 'owner', 'until', 'fence', 'taken', 'ended')
   local ends = not held.err and tonumber(held[2] or '0')
+  -- Longer than anybody is given: the clock was set back, or it is nobody's.
+  local is_over = ends and (ends <= now or ends > now + 2 * ARGV[2])
   local fence = 0
   if ends and held[1] == ARGV[1] and ends > 0 then
     fence = tonumber(held[3]) or 0
-  elseif ends and room > 0 and ends <= now and redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
+  elseif room > 0 and is_over and redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
     local raised = redis.pcall('HINCRBY', KEYS[i], 'fence', 1)
     fence = type(raised) == 'number' and raised or 0
     room = room - math.min(fence, 1)

@@ -1,7 +1,9 @@
 -- Append one page of a request to its stream, exactly once and in order.
--- KEYS: stream, sequence of the stream, request hash, pages list, open requests, set of streams, counters of the exchange.
+-- KEYS: stream, sequence of the stream, request hash, pages list, open requests, set of streams, counters of the exchange,
+--       quarantine.
 -- ARGV: id, attempt, from ms, to ms, batch, lease ms, candles, gap slots, requests, long decimals, most entries,
---   then pairs of a counter and how much to add to it.
+--       quarantined rows, message of them ('' where there are none), most entries of the quarantine,
+--       then pairs of a counter and how much to add to it.
 -- A page covers [from, to): to at or below the checkpoint is a duplicate, from beyond it a gap: the server went back
 -- in time and the worker must go on from the checkpoint.
 -- Returns {'published', entry id}, {'duplicate', checkpoint}, {'gap', checkpoint}, {'fenced', attempt},
@@ -27,9 +29,13 @@ redis.call('HINCRBY', KEYS[3], 'candles', ARGV[7])
 redis.call('HINCRBY', KEYS[3], 'gap_slots', ARGV[8])
 redis.call('HINCRBY', KEYS[3], 'requests', ARGV[9])
 redis.call('HINCRBY', KEYS[3], 'long_decimals', ARGV[10])
+if ARGV[13] ~= '' then
+  redis.call('HINCRBY', KEYS[3], 'quarantined', ARGV[12])
+  redis.pcall('XADD', KEYS[8], 'MAXLEN', '~', ARGV[14], '*', 'b', ARGV[13])
+end
 redis.call('RPUSH', KEYS[4], KEYS[1] .. ' ' .. entry)
 redis.call('ZADD', KEYS[5], now + ARGV[6], ARGV[1])
 redis.call('SADD', KEYS[6], KEYS[1])
--- pcall: whatever stands under the counters, the page is published.
-for i = 12, #ARGV, 2 do redis.pcall('HINCRBY', KEYS[7], ARGV[i], ARGV[i + 1]) end
+-- pcall: whatever stands under the counters or the quarantine, the page is published.
+for i = 15, #ARGV, 2 do redis.pcall('HINCRBY', KEYS[7], ARGV[i], ARGV[i + 1]) end
 return {'published', entry}

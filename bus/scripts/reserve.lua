@@ -2,7 +2,7 @@
 -- KEYS: slots (sorted set: those handed out by their instant µs, and 'free': when the next one is), pause, breaker,
 --   traffic, counters of the exchange.
 -- ARGV: cost of this request (µs), most ahead (µs), how late a slot may be used (µs), the slot reserved or '',
---   longest wait for the outcome of a probe (µs).
+--   longest wait for the outcome of a probe (µs), 1 for the probe, which was held up and needs another slot.
 -- Returns {'go', µs within which to send, 1 for a probe}, {'wait', µs, slot or ''}, {'paused', µs left, ''} or
 --   {'broken', µs to the next probe, µs since the breaker opened}.
 local paused = redis.call('PTTL', KEYS[2])
@@ -13,7 +13,7 @@ local cost, ahead, late = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]
 local breaker = redis.call('HMGET', KEYS[3], 'probe_us', 'opened_us', 'most_us')
 local probe = tonumber(breaker[1] or '')
 -- Further ahead than any probe is put: the clock was set back.
-if probe and probe > now and probe - now <= tonumber(breaker[3]) then
+if probe and probe > now and probe - now <= tonumber(breaker[3]) and ARGV[6] ~= '1' then
   return {'broken', probe - now, now - breaker[2]}
 end
 

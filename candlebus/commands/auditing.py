@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bus.audit import AuditReport, Violation, audit, violations
 from bus.audit.report import Checked
 from bus.settings import load
+from bus.text import printable
 from candlebus.commands.shared import shared_bus
-from candlebus.output.escape import printable
+
+_LONGEST: Final = 2_000
 
 
 def audited(*, as_json: bool, go_on: bool) -> int:
@@ -36,7 +38,7 @@ def _tell(found: Iterable[Violation]) -> int:
     told = 0
     for violation in found:
         told += 1
-        sys.stdout.write(f"{printable(str(violation))}\n")
+        sys.stdout.write(f"{printable(str(violation), _LONGEST)}\n")
         sys.stdout.flush()
     return told
 

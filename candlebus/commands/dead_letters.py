@@ -15,12 +15,13 @@ from bus.errors import BusError, DecodeError, RequestError
 from bus.instants import duration, iso
 from bus.messages import CandleBatch
 from bus.settings import load
+from bus.text import printable
 from candlebus.commands.shared import shared_bus
-from candlebus.output.escape import printable
 from candlebus.output.tables import show, table_of
 
 _COLUMNS: Final = ("id", "entry", "age", "bytes", "reason")
 _SHOWN_BYTES: Final = 64
+_LONGEST: Final = 2_000
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def listed(*, as_json: bool) -> int:
 
 def _cells(letter: Letter, now_ms: int) -> list[str]:
     age = duration(max(0, now_ms - letter.set_aside_ms) / 1000)
-    return [printable(letter.name), printable(letter.entry_id), age, str(len(letter.body)), printable(letter.reason)]
+    return [_plain(letter.name), _plain(letter.entry_id), age, str(len(letter.body)), _plain(letter.reason)]
 
 
 def _told(letter: Letter) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def shown(name: str) -> int:
     about = {"stream": letter.stream, "entry": letter.entry_id, "set aside": iso(letter.set_aside_ms)}
     about |= {"reason": letter.reason, "bytes": str(len(letter.body))}
     for field, value in [*about.items(), *_content(letter.body)]:
-        sys.stdout.write(f"{field}: {printable(value)}\n")
+        sys.stdout.write(f"{field}: {_plain(value)}\n")
     return 0
 
 
@@ -104,10 +105,10 @@ def retried(name: str | None, *, every: bool) -> int:
                     raise  # with all of them, it was another group's letter of an entry that is through
             except BusError as error:
                 left += 1
-                sys.stderr.write(f"candlebus: {printable(str(error))}\n")
+                sys.stderr.write(f"candlebus: {_plain(str(error))}\n")
             else:
                 done += 1
-                sys.stdout.write(f"{printable(wanted)} is entry {entry_id} of {printable(letter.stream)} now\n")
+                sys.stdout.write(f"{_plain(wanted)} is entry {entry_id} of {_plain(letter.stream)} now\n")
     return 0 if not left else 3 if done else 1
 
 
@@ -123,3 +124,7 @@ def _wanted(letters: DeadLetters, name: str | None, *, every: bool) -> list[str]
     if (name is None) != every:
         raise RequestError("name a dead letter, or all of them with --all; see: candlebus dead list")
     return [one.name for one in letters.all()] if name is None else [name]
+
+
+def _plain(text: str) -> str:
+    return printable(text, _LONGEST)

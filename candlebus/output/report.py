@@ -68,4 +68,5 @@ def _series(
         "until": status.until if status else None,
         "volume_unit": volume_unit,
         "long_decimals": status.long_decimals if status else 0,
+        "quarantined": status.quarantined if status else 0,
     }

@@ -70,6 +70,11 @@ def test_a_loader_that_died_is_replaced_when_its_lease_ends(redis: Redis) -> Non
     assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(2)) == offset(2)
 
 
+def test_a_right_that_lasts_longer_than_any_is_left_of_a_clock_that_was_set_back(redis: Redis) -> None:
+    redis.set(keys.load_lease(KEY), "dead", px=86_400_000)
+    assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(2)) == offset(2)
+
+
 def test_a_value_of_another_version_is_loaded_anew(redis: Redis) -> None:
     redis.set(KEY, b"\x81\xa4type\xa8clock.v9")
     assert cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(3)) == offset(3)
@@ -117,7 +122,7 @@ def test_what_a_loader_brings_after_its_lease_ran_out_is_refused(redis: Redis, m
 
 
 def test_while_one_loads_the_others_use_what_they_have(redis: Redis) -> None:
-    redis.set(keys.load_lease(KEY), "another", px=60_000)
+    redis.set(keys.load_lease(KEY), "another", px=10_000)
     found = cache(redis).get_or_load(KEY, ClockOffset, 60_000, lambda: offset(1), meanwhile=lambda: offset(9))
     assert found == offset(9)
 

@@ -5,6 +5,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from bus import keys, requests
+from bus.clock import RedisClock
 from bus.connection import connect
 from bus.errors import BusError, Fenced, RequestConflict, UnknownSymbol
 from bus.requests import LEASE_MS, MAX_STALLS, Claim, RequestBook
@@ -255,3 +256,16 @@ def test_a_server_that_refuses_says_nothing_about_the_record(redis: Redis, serve
     finally:
         blind.close()
         redis.acl_deluser("blind")
+
+
+def test_a_request_whose_worker_died_before_the_clock_was_set_back_a_day_is_put_back_at_once(redis: Redis) -> None:
+    book = RequestBook(redis)
+    book.accept(request())
+    claimed(book)
+    assert book.overdue("bingx") == []
+    assert book.claim(request(), 1, "w2") == "busy"
+    tomorrow_ms = RedisClock(redis).now_ms() + 86_400_000
+    redis.hset(keys.request("r1"), "lease_until", tomorrow_ms)
+    redis.zadd(keys.open_requests("bingx"), {"r1": tomorrow_ms})
+    assert book.overdue("bingx") == ["r1"]
+    assert isinstance(book.claim(request(), 1, "w2"), Claim)

@@ -18,7 +18,6 @@ from bus.connection import connect
 from bus.embedded import EmbeddedServer
 from bus.requests import RequestBook
 from bus.roles import ADMIN, FAMILIES, ROLES, acl_file, allowed
-from bus.scripts import Script
 from tests.helpers import request
 
 FILE = Path(__file__).parents[2] / "deploy" / "users.acl"
@@ -233,7 +232,7 @@ def test_a_producer_s_scripts_are_loaded_by_workers_and_not_by_itself(
         producer.script_load("return 1")
     with pytest.raises(NoPermissionError):
         producer.eval("return 1", 0)
-    monkeypatch.setattr("time.sleep", lambda _: Script(worker, "overdue")([keys.open_requests("bingx")], [1, 1]))
+    monkeypatch.setattr("time.sleep", lambda _: RequestBook(worker).overdue("bingx"))
     assert RequestBook(producer).accept(request()) == (True, 1)
     for client in (producer, worker, admin):
         client.close()

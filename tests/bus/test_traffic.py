@@ -5,7 +5,7 @@ from redis import Redis
 
 from bus import keys
 from bus.errors import ExchangeUnavailable
-from bus.traffic import STEP_S, traffic, traffic_of
+from bus.traffic import STEP_S, addresses, traffic
 from producers.look import look_at
 from workers.breaker import FEWEST_FAILURES, Breaker
 from workers.limiter import Budget, Limiter
@@ -14,7 +14,7 @@ FAST = Budget(interval_us=2_000, max_ahead_us=1_000_000, late_us=1_000_000, rows
 
 
 def test_nothing_sent_is_nothing_counted(redis: Redis) -> None:
-    assert traffic_of(redis, "bingx") == ()
+    assert addresses(redis, keys.traffic) == {}
     quiet = traffic(redis, "bingx", "default")
     assert (quiet.sent, quiet.refused, quiet.failed, quiet.retried, quiet.budget_share) == (0, 0, 0, 0, 0.0)
     assert quiet.breaker is None
@@ -23,8 +23,9 @@ def test_nothing_sent_is_nothing_counted(redis: Redis) -> None:
 def test_all_workers_of_an_address_count_together_and_other_addresses_apart(redis: Redis) -> None:
     for egress in ("here", "here", "there"):
         Limiter(redis, "bingx", egress, FAST).acquire(3)
-    assert [(one.egress, one.sent) for one in traffic_of(redis, "bingx")] == [("here", 2), ("there", 1)]
-    assert traffic_of(redis, "kucoinfutures") == ()
+    assert addresses(redis, keys.traffic) == {"bingx": ["here", "there"]}
+    (bingx,) = look_at(redis, ["bingx"])
+    assert [(one.egress, one.sent) for one in bingx.traffic] == [("here", 2), ("there", 1)]
 
 
 def test_the_share_of_the_budget_is_the_time_that_the_requests_took_up(redis: Redis) -> None:

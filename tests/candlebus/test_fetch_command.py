@@ -157,6 +157,7 @@ def test_the_report_counts_what_arrived(run: Run, on_bus: RunningBus, tmp_path: 
         "until": UNTIL_MS,
         "volume_unit": "base",
         "long_decimals": 0,
+        "quarantined": 0,
     }
     assert len(served) + missing == 48
 

@@ -130,11 +130,12 @@ class Harness:
     def _checked(self, bench: Bench) -> tuple[str, Counts]:
         """Wait for peace and check everything; what is wrong, if anything, and what there is."""
         counts = Counts()
-        if missing := bench.quiesce(self._recovery_s):
-            bench.fleet.tell_stacks()
+        if bench.fleet.misfits:
+            raise RuntimeError(bench.fleet.misfits[0])
+        missing = bench.quiesce(self._recovery_s)
         asked = list(bench.traffic.asked.values())
         bench.server.start()
-        troubles = [str(violation) for violation in audit(bench.server.control).violations]
+        troubles = _violations(bench)
         troubles += compare(bench.server.control, bench.truth, asked, bench.groups, counts)
         troubles += [f"after {self._recovery_s:.0f} s without a fault {missing}"] if missing else []
         troubles += [*_limits_exceeded(bench), *bench.fleet.too_large(), *bench.fleet.refused, *bench.traffic.troubles]
@@ -164,6 +165,12 @@ def _struck(bench: Bench, faults: Sequence[Fault]) -> list[tuple[Fault, bool]]:
         time.sleep(_TICK_S)
     bench.server.start()
     return took
+
+
+def _violations(bench: Bench) -> list[str]:
+    """What the audit finds; where the server's clock was set back, keys may outlive what they were given."""
+    found = map(str, audit(bench.server.control).violations)
+    return [text for text in found if not ("expected a life" in text and bench.injector.has_stepped_server)]
 
 
 def _limits_exceeded(bench: Bench) -> list[str]:

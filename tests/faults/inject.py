@@ -11,7 +11,7 @@ import redis as redis_library
 from redis import Redis
 
 from bus import keys
-from candlebus.sandbox import Sandbox
+from candlebus.sandbox import VENUES, Sandbox
 from candlebus.sandbox.faults import FAULTS
 from tests.faults.preload import Preload
 from tests.faults.processes import Fleet, send
@@ -27,11 +27,16 @@ _FOR_EVER: Final = "while true do end"
 
 
 class Injector:
-    """Strikes the parts of one bus."""
+    """Strikes the parts of one bus.
+
+    Attributes:
+        has_stepped_server: Whether the server's clock ever stepped.
+    """
 
     def __init__(
         self, server: ServerUnderTest, fleet: Fleet, links: dict[str, Proxy], sandbox: Sandbox, preload: Preload
     ) -> None:
+        self.has_stepped_server = False
         self._server = server
         self._fleet = fleet
         self._links = links
@@ -211,9 +216,13 @@ class Injector:
         if not self._preload.is_there:
             return _in_vain
         self._preload.step(clock, int(fault.numbers["ms"]))
+        self.has_stepped_server = self.has_stepped_server or clock == "server"
 
         def heal() -> bool:
             self._preload.step(clock, 0)
+            if clock == "server":  # a pause lasts by so much longer; whoever sets a clock back has to lift it
+                with contextlib.suppress(redis_library.RedisError):
+                    self._server.control.delete(*(keys.pause(venue, "default") for venue in VENUES))
             return True
 
         return heal

@@ -15,6 +15,8 @@ from workers.supervisor import Supervised
 Role = Literal["worker", "aligner", "guardian", "supervisor"]
 _GRACE_S: Final = 5.0
 _LOOK_S: Final = 0.2
+#: What ``patches/sitecustomize.py`` ends a process with.
+MISFIT: Final = 97
 #: An honest worker holds about 90 MiB; a body may have 32 MiB, on each of four threads.
 _MOST_MIB: Final = 280
 
@@ -23,6 +25,7 @@ class Fleet:
     """Two workers for each exchange under one supervisor, and two aligners, each under its own.
 
     Attributes:
+        misfits: What ended because a test-only patch is out of date.
         refused: What ended because it found its settings wrong, which no fault may bring about.
     """
 
@@ -35,6 +38,7 @@ class Fleet:
         self._keeper: threading.Thread | None = None
         self._ended = threading.Event()
         self.refused: list[str] = []
+        self.misfits: list[str] = []
 
     def start(self, environments: Mapping[str, Mapping[str, str]]) -> None:
         """Start everything; environments by role, ``worker`` and ``aligner``."""
@@ -48,6 +52,9 @@ class Fleet:
     def _keep(self) -> None:
         while not self._ended.wait(_LOOK_S):
             for one in self._supervised:
+                if one.child.exit_code() == MISFIT:
+                    self.misfits.append(f"a patch does not fit the code, says {self._log.name}")
+                    return
                 if one.look() is not None:
                     self.refused.append(f"a supervisor ended with 2: its settings are wrong, says {self._log.name}")
                     return

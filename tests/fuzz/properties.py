@@ -71,7 +71,7 @@ def retry_after(data: bytes) -> None:
 
 def symbols(data: bytes) -> None:
     """Names make no series, or one whose text and key say it again, and nobody else's key."""
-    names = [*data.decode("utf-8", "surrogateescape").split("\n"), "", "", ""]
+    names = [*data.decode("utf-8", "surrogateescape").split("\n", 7), "", "", ""]
     made = perpetual("bingx", names[0], names[1], names[2], {})
     found = [Series("bingx", made)] if made else []
     for text in (*names, f"bingx:{names[0]}"):

@@ -19,7 +19,8 @@ from bus.errors import SpanError
 from bus.messages import Candle, CandleBatch, Gap
 from bus.requests import RequestBook
 from tests.helpers import request as a_request
-from workers import turn
+from workers import breaker, turn
+from workers.exchanges import pauses
 
 PAGE = (Path(__file__).parents[2] / "docs/wire.md").read_text()
 Row = dict[str, str]
@@ -130,7 +131,12 @@ def wire_type(annotation: Any, nothing: str) -> str:
         NoneType: nothing,
         messages.Terms: "map of terms",
     }
-    of = {messages.AlignedSource: "columns", messages.Contract: "contracts", Gap: "gaps"}
+    of = {
+        messages.AlignedSource: "columns",
+        messages.Contract: "contracts",
+        Gap: "gaps",
+        messages.Rejected: "rejected rows",
+    }
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "string"
@@ -160,6 +166,8 @@ def fields_of(kind: type, nothing: str = "nil") -> list[tuple[str, str]]:
         (messages.Contract, "A contract is a map"),
         (messages.Terms, "The terms of a contract are a map"),
         (messages.DeadLetter, "### `dead.v1`"),
+        (messages.QuarantinedRows, "### `quarantine.v1`"),
+        (messages.Rejected, "A rejected row is an array of three"),
     ],
 )
 def test_fields_and_types_of_a_message_are_those_of_the_code(kind: type, before: str) -> None:
@@ -185,6 +193,7 @@ def test_every_layout_is_on_the_page() -> None:
     [
         (messages.VolumeUnit, "### `candles.v1`", "volume_unit"),
         (messages.LateReason, "### `late.v1`", "reason"),
+        (messages.RejectReason, "A rejected row is an array of three", "reason"),
         (get_type_hints(messages.ContractMap)["source"], "### `contracts.v1`", "source"),
     ],
 )
@@ -254,10 +263,13 @@ BOUNDS = {
     "a dead worker's request is taken up by another after": requests.LEASE_MS // 1000,
     "requests for one exchange that our client has open at once": requests.MAX_OPEN,
     "attempts in a row without a page, after which a request fails": requests.MAX_STALLS,
+    "an exchange that answers nothing but errors is waited for": breaker.OUTAGE_S,
+    "silence that an exchange may ask for before requests fail": pauses.LONGEST_WAIT_MS / 3_600_000,
     "entries of a candle stream at which publishers wait": keys.STREAM_HIGH_WATER,
     "entries of an aligned stream, about": keys.ALIGNED_MAX_ENTRIES,
     "entries of a late stream, about": keys.LATE_MAX_ENTRIES,
     "dead letters of a stream, about": keys.DEAD_MAX_ENTRIES,
+    "entries of a quarantine, about": keys.QUARANTINE_MAX_ENTRIES,
 }
 
 

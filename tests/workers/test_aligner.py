@@ -7,6 +7,7 @@ from redis import Redis
 
 from bus import keys
 from bus.alignment import align_candles
+from bus.clock import RedisClock
 from bus.connection import connect
 from bus.errors import GroupError
 from bus.group_leases import GroupLeases
@@ -180,3 +181,13 @@ def test_series_that_make_no_group_are_refused(redis: Redis, series: list[str], 
 def test_a_name_is_given_once(redis: Redis, group: Group) -> None:
     with pytest.raises(GroupError, match="group 'g' exists"):
         GroupBook(redis).add("g", SERIES, "5m", start_ms=0)
+
+
+def test_what_died_before_the_clock_was_set_back_a_day_holds_nothing_and_counts_for_nobody(redis: Redis) -> None:
+    redis.sadd(keys.groups(), "g")
+    tomorrow_ms = RedisClock(redis).now_ms() + 86_400_000
+    redis.hset(keys.group_lease("g"), mapping={"owner": "dead", "until": tomorrow_ms, "fence": 4})
+    redis.zadd(keys.aligners(), {"dead": tomorrow_ms})
+    mine = GroupLeases(redis, "mine")
+    assert mine.join() == 1
+    assert mine.take(["g"], 1) == {"g": 5}

@@ -42,7 +42,8 @@ class Ticking(Venue):
 
 
 def clock_of(venue: Ticking, cache: LocalCache | None = None) -> ExchangeClock:
-    return ExchangeClock(venue, None, venue.time, cache or LocalCache(venue.time))  # type: ignore[arg-type]
+    known: Any = {"http": None, "clock": venue.time, "cache": cache or LocalCache(venue.time)}
+    return ExchangeClock(venue, **known, monotonic=lambda: venue.time.passed_s)
 
 
 def status_of(clock: ExchangeClock) -> TimeStatus:
@@ -182,3 +183,18 @@ def test_the_true_offset_always_lies_inside(offset_ms: float, drift_ppm: float, 
         assert now_ms + status.low_ms <= venue.time.now_ms() + venue.true_offset_ms() + 1
         assert status.source == "ok" or status.cause is not None
         venue.time.sleep(idle_s)
+
+
+@pytest.mark.parametrize("step_ms", [-200_000, -2_000, 2_000, 200_000])
+def test_a_reference_clock_that_steps_is_noticed_at_the_next_look(step_ms: int) -> None:
+    venue = Ticking(FakeTime())
+    clock = clock_of(venue)
+    status_of(clock)
+    venue.time.sleep(20)
+    venue.time.began_ms += step_ms
+    venue.offset_ms -= step_ms
+    now_ms, status = clock.reading()
+    assert (status.source, venue.asked_times) == ("ok", 2)
+    assert now_ms + status.low_ms <= venue.time.now_ms() + venue.offset_ms
+    status_of(clock)
+    assert venue.asked_times == 2

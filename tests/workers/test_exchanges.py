@@ -27,6 +27,7 @@ from bus.timeframes import TIMEFRAMES
 from tests.workers.exchange_fakes import BTC, MINUTE, START, XBT, FakeHttp, candle, response
 from workers.exchanges import registry
 from workers.exchanges.answers import by_status
+from workers.exchanges.base import NothingTrue
 from workers.exchanges.pauses import retry_after_ms
 from workers.exchanges.rows import EARLIEST_MS, LATEST_MS, long_decimals, page
 from workers.exchanges.symbols import perpetual
@@ -240,17 +241,35 @@ GOOD = (at(0), 10.0, 12.0, 9.0, 11.0, 5.0)
         *[(field, value) for field in range(1, 6) for value in (math.nan, math.inf, -math.inf)],
     ],
 )
-def test_a_candle_that_cannot_be_rejects_the_page(field: int, value: float) -> None:
+def test_a_candle_that_cannot_be_is_kept_out_of_the_page_and_told(field: int, value: float) -> None:
     assert rows(GOOD).candles == [Candle(*GOOD)]
     bad = [value if n == field else v for n, v in enumerate(GOOD)]
     for other in (candle(at(5)), candle(at(1))):
-        with pytest.raises(MalformedPage, match="venue sent a candle"):
-            rows(other, bad)
+        found = rows(other, bad)
+        assert found.candles == [other]
+        (rejected,) = found.rejected
+        assert (rejected.open_time, rejected.reason) == ((at(0), "impossible") if field else (None, "time"))
+        assert len(json.loads(rejected.row)) == 6
+    with pytest.raises(NothingTrue, match="venue sent a candle") as caught:
+        rows(bad)
+    assert caught.value.rejected == (rejected,)
+
+
+def test_a_bad_row_beside_the_span_is_passed_over_like_a_good_one() -> None:
+    found = rows(candle(at(0)), [at(10), math.nan, 1, 1, 1, 1])
+    assert (found.candles, found.rejected, found.passed_over) == ([candle(at(0))], (), 1)
+
+
+def test_rows_that_contradict_each_other_are_both_rejected_and_rows_alike_are_one() -> None:
+    found = rows(candle(at(0)), candle(at(1), 1.0), candle(at(1), 2.0), candle(at(2)), candle(at(2)))
+    assert found.candles == [candle(at(0)), candle(at(2))]
+    assert [(one.open_time, one.reason) for one in found.rejected] == [(at(1), "contradiction")] * 2
+    assert found.passed_over == 1
 
 
 @pytest.mark.parametrize("bound_ms", [EARLIEST_MS, LATEST_MS])
 def test_rows_that_run_out_of_our_time_reject_the_page(bound_ms: int) -> None:
-    with pytest.raises(MalformedPage, match="no 1m time"):
+    with pytest.raises(MalformedPage, match="was asked for candles of"):
         rows(*(candle(bound_ms + n * MINUTE.duration_ms) for n in range(-1, 1)))
 
 
@@ -301,6 +320,20 @@ def test_a_page_is_the_same_when_its_rows_are_proved_by_columns(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workers.exchanges.rows._in_step", lambda *_: None)
         assert by_columns == judged()
+
+
+@given(st.lists(st.tuples(st.integers(-3, 12), honest, st.none() | st.tuples(st.integers(0, 5), odd)), max_size=20))
+def test_each_row_is_a_candle_of_the_page_rejected_or_passed_over(told: list[Any]) -> None:
+    received = [[at(n), *row] for n, row, _ in told]
+    for row, (_, _, spoilt) in zip(received, told, strict=True):
+        if spoilt is not None:
+            row[spoilt[0]] = spoilt[1] if spoilt[0] else at(0) + 1
+    try:
+        found = page("venue", [Candle(*row) for row in received], MINUTE, at(0), at(10), b"")
+    except MalformedPage:
+        return
+    assert len(found.candles) + len(found.rejected) + found.passed_over == len(received)
+    assert all(any(list(candle) == row for row in received) for candle in found.candles)
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

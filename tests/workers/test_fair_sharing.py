@@ -17,7 +17,7 @@ from workers.worker import ExchangeWorker
 YEAR_OF_MINUTES = 365 * 1440
 COINS = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "LTC", "LINK", "BNB", "1000PEPE")
 LONG = [f"bingx:{coin}/USDT:USDT" for coin in COINS]
-Work = Callable[[int], None]
+Work = Callable[[int], ExchangeWorker]
 
 
 @pytest.fixture
@@ -26,9 +26,11 @@ def work(redis: Redis, server: str) -> Iterator[Work]:
     with Sandbox(venues=["bingx"]) as sandbox:
         desk, rq_connection = Desk("bingx", redis, Settings(pace="full", urls=sandbox.urls)), connect(server)
 
-        def run(jobs: int) -> None:
+        def run(jobs: int) -> ExchangeWorker:
             lifespan = Lifespan(jobs=jobs, resident=lambda: 0, chance=lambda: 1.0)
-            ExchangeWorker(desk, redis, rq_connection, lifespan).work(burst=True, logging_level="ERROR")
+            worker = ExchangeWorker(desk, redis, rq_connection, lifespan)
+            worker.work(burst=True, logging_level="ERROR")
+            return worker
 
         yield run
         rq_connection.close()
@@ -46,7 +48,7 @@ def test_a_hundred_candles_wait_for_one_turn_of_each_of_ten_years_and_no_longer(
 
 def test_a_worker_that_is_due_ends_between_two_jobs_and_the_next_one_goes_on(redis: Redis, work: Work) -> None:
     asked = [Producer(redis).enqueue(series, "1m", limit=10) for series in LONG[:3]]
-    work(2)
+    assert work(2).ends_on_purpose
     assert [one.status().state for one in asked] == ["done", "done", "queued"]
-    work(2)
+    assert not work(2).ends_on_purpose
     assert asked[2].status().state == "done"

@@ -166,7 +166,7 @@ def test_after_such_a_hole_the_page_is_empty_and_an_ignored_span_is_no_page() ->
 @pytest.mark.parametrize("row", [[], [START], [None] * 6, [START, "x", 1, 1, 1, 1], [START, 1, 1, 1, 1, None],
                                  [START + 1, 1, 1, 1, 1, 1], [START, 1, 2, 3, 1, 1]])  # fmt: skip
 def test_a_row_that_is_no_candle_rejects_the_page(row: list[Any]) -> None:
-    assert type(refused("binanceusdm", response([row]))) is MalformedPage
+    assert isinstance(refused("binanceusdm", response([row])), MalformedPage)
 
 
 def test_rows_from_before_the_span_are_no_empty_page() -> None:

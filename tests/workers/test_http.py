@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from bus.errors import ExchangeUnavailable, MalformedPage, RateLimited, SettingsError
-from workers.http import MAX_BODY_BYTES, HttpClient
+from workers.http import MAX_BODY_BYTES, HttpClient, Request, Response
 
 Serve = Callable[[BaseHTTPRequestHandler], None]
 
@@ -99,6 +99,42 @@ def test_the_gate_hears_every_weight_and_can_hold_a_request_back(stand: Stand) -
             client.get("/", {}, weight=5)
     assert heard == [3, 5]
     assert len(stand.paths) == 1
+
+
+def test_a_request_that_is_held_up_on_its_way_to_the_wire_goes_through_the_gate_again(stand: Stand) -> None:
+    now_s, passed = 0.0, []
+
+    def gate(weight: int) -> float:
+        passed.append(weight)
+        return now_s + 1.0
+
+    class Held(HttpClient):
+        def _send(self, request: Request) -> Response:
+            nonlocal now_s
+            now_s += 7.0 if request.url.endswith("/late") else 0.5  # what the set-up of a connection may take
+            return super()._send(request)
+
+    with Held("bingx", stand.url, gate, monotonic=lambda: now_s) as client:
+        client.get("/soon", {}, weight=2)
+        client.get("/late", {}, weight=3)
+    assert passed == [2, 3, 3]
+    assert stand.paths == ["/soon", "/late"]
+
+
+def test_a_held_up_request_that_may_not_leave_any_more_does_not(stand: Stand) -> None:
+    answers = iter([-1.0])
+
+    def gate(weight: int) -> float:
+        for leaves_by_s in answers:
+            return leaves_by_s
+        raise RateLimited("bingx", "paused", pause_ms=5)
+
+    with HttpClient("bingx", stand.url, gate) as client:
+        with pytest.raises(RateLimited):
+            client.get("/", {}, weight=1)
+        assert stand.paths == []
+        answers = iter([float("inf")])
+        assert client.get("/", {}, weight=1).status == 200
 
 
 def test_a_redirect_is_handed_back_not_followed(stand: Stand, client: HttpClient) -> None:

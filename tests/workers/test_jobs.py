@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from redis import Redis
 from rq import Queue
@@ -9,13 +10,16 @@ from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.connection import connect
-from bus.errors import CandleBusError
+from bus.errors import CandleBusError, RateLimited
 from bus.queue import enqueue_turn
-from bus.requests import RequestBook
+from bus.requests import MAX_STALLS, RequestBook
 from bus.settings import Settings
+from bus.traffic import traffic
 from candlebus.sandbox import Sandbox
 from producers.client import Pending, Producer
+from workers.breaker import OUTAGE_S
 from workers.desk import Desk
+from workers.exchanges.bingx import BingX
 from workers.jobs import Jobs
 from workers.sweeper import put_back_overdue
 from workers.worker import ExchangeWorker
@@ -101,10 +105,13 @@ def test_an_app_that_imports_nothing_of_ours_is_served(redis: Redis, work: Work)
     assert (done.state, done.candles) == ("done", 24)
 
 
-def test_slots_before_the_listing_are_named_and_not_asked_for(redis: Redis, sandbox: Sandbox, work: Work) -> None:
+def test_slots_before_the_listing_are_named_in_one_page_and_not_asked_for(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
     before = sandbox.stats("bingx").candle_requests
-    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1d", since=0, until=1_577_836_800_000)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", since=0, until=1_577_836_800_000)  # 50 years
     work()
+    assert (pending.status().pages, pending.status().gap_slots) == (1, 26_297_280)
     pending.collector.advance()
     assert [gap.reason for gap in pending.collector.gaps()] == ["before_listing"]
     assert pending.collector.candles() == []
@@ -155,6 +162,71 @@ def test_a_refusal_pauses_the_exchange_and_the_request_waits(
     desk.close()
     work()
     assert pending.status().state == "done"
+
+
+def test_overload_below_our_own_quota_is_no_refusal_and_pauses_nobody(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
+    sandbox.plan("kucoinfutures", faults="candles#1=overload")
+    pending = Producer(redis).enqueue(f"kucoinfutures:{BTC}", "5m", limit=10)
+    work("kucoinfutures")
+    done = pending.status()
+    assert (done.state, done.turn, done.refusals) == ("done", 1, 0)
+    assert traffic(redis, "kucoinfutures", "default").retried == 1
+
+
+def test_a_request_is_not_kept_waiting_for_days(redis: Redis, work: Work) -> None:
+    redis.set(keys.pause("bingx", "default"), "HTTP 429", px=25 * 3_600_000)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    work()
+    assert "bingx is left alone for another 90000 s: HTTP 429" in str(error_of(pending))
+
+
+def open_breaker(redis: Redis, *, open_s: float, probe_in_s: float) -> None:
+    seconds, micros = redis.time()
+    now_us = seconds * 1_000_000 + micros
+    opened_us, probe_us = now_us - round(open_s * 1e6), now_us + round(probe_in_s * 1e6)
+    fields = {"opened_us": opened_us, "probe_us": probe_us, "probes": 3, "most_us": 60_000_000, "reason": "HTTP 503"}
+    redis.hset(keys.breaker("bingx", "default"), mapping=fields)
+
+
+def test_a_worker_takes_no_job_while_its_exchange_fails_and_the_first_one_to_ask_again_brings_it_back(
+    redis: Redis, work: Work
+) -> None:
+    open_breaker(redis, open_s=10, probe_in_s=0.7)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=6 * 1440)
+    work()
+    done = pending.status()
+    assert (done.state, done.pages) == ("done", 6)
+    assert (done.ended_ms or 0) - done.created_ms >= 600
+    assert redis.exists(keys.breaker("bingx", "default")) == 0
+
+
+def test_a_request_that_meets_a_failing_exchange_waits_in_the_queue_and_is_not_blamed(
+    redis: Redis, sandbox: Sandbox
+) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    desk = Desk("bingx", redis, Settings(pace="full", urls=sandbox.urls))
+    desk.exchange_now_ms()
+    desk.contracts.contract(BTC)
+    for turn in range(1, MAX_STALLS + 3):
+        open_breaker(redis, open_s=10, probe_in_s=40)
+        jobs = Jobs(redis, desk, "w", job_id=lambda turn=turn: f"{pending.id}-t{turn}", should_stop=lambda: False)
+        jobs.fetch_candles(**msgspec.structs.asdict(pending.request))
+    desk.close()
+    assert pending.status().state == "queued"
+
+
+def test_an_exchange_that_fails_for_long_ends_requests_with_the_reason_and_is_not_asked(
+    redis: Redis, sandbox: Sandbox, work: Work
+) -> None:
+    before = sandbox.stats("bingx").requests
+    open_breaker(redis, open_s=OUTAGE_S + 5, probe_in_s=40)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    work()
+    assert f"bingx has been failing for {OUTAGE_S + 5:.0f}" in str(error_of(pending))
+    assert "HTTP 503" in str(error_of(pending))
+    assert sandbox.stats("bingx").requests == before
 
 
 def test_a_worker_takes_no_job_while_its_exchange_is_paused(redis: Redis, sandbox: Sandbox, work: Work) -> None:
@@ -268,3 +340,16 @@ def test_a_job_delivered_twice_publishes_each_page_once(redis: Redis, work: Work
     work()
     assert pending.status().pages == 3
     assert redis.xlen(keys.candles("bingx", "1m", BTC)) == 3
+
+
+def test_a_request_of_an_exchange_that_wants_more_than_a_day_of_silence_fails_with_that(
+    redis: Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def banned(*_: object) -> None:
+        raise RateLimited("bingx", "bingx wants 90001 s of silence", pause_ms=90_001_000)
+
+    monkeypatch.setattr(BingX, "candles", banned)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=10)
+    work()
+    assert pending.status().state == "failed"
+    assert str(error_of(pending)) == "bingx wants 90001 s of silence"

@@ -2,15 +2,18 @@
 
 import threading
 import time
+from itertools import count
 
+import msgspec
 import pytest
 from redis import Redis
 
 from bus import keys
-from bus.errors import Paused
+from bus.errors import BusUnavailable, Paused
 from bus.scripts import Script
 from bus.traffic import traffic
 from workers.exchanges import registry
+from workers.exchanges.base import Facts, Limit, Weights
 from workers.limiter import Budget, Limiter, budget
 
 BINGX, KUCOIN = registry.get("bingx").facts, registry.get("kucoinfutures").facts
@@ -39,6 +42,43 @@ def test_no_pace_can_exceed_any_of_the_limits(facts: object, pace: str) -> None:
         assert -(-limit.window_ms * 1000 // paced.interval_us) <= limit.weight
 
 
+def limited(*limits: Limit, **weights: int) -> Facts:
+    return msgspec.structs.replace(BINGX, limits=limits, weights=Weights(**weights))
+
+
+def test_of_two_limits_the_slower_one_says_how_far_apart_and_the_tighter_one_how_late() -> None:
+    fast, slow = Limit(500, 10_000), Limit(1000, 60_000)
+    assert budget(limited(fast, slow), "full") == budget(limited(slow, fast), "full")
+    assert budget(limited(fast, slow), "full").interval_us == budget(limited(slow), "full").interval_us
+    assert budget(limited(fast, slow), "full").late_us == budget(limited(slow), "full").late_us
+    # 10 a second has 23 ms of room beside 595 a minute, not the 1.2 s of that one.
+    assert budget(limited(Limit(10, 1_000), Limit(595, 60_000)), "full").late_us < 0.8 * 30_000
+
+
+@pytest.mark.parametrize("pace", ["half", "full"])
+def test_a_heavy_request_at_the_end_of_a_window_is_reckoned_with(pace: str) -> None:
+    facts = limited(Limit(20, 1_000), server_time=1, contracts=1, candles=5, ticker=1)
+    interval_us = budget(facts, pace).interval_us  # type: ignore[arg-type]
+    assert 1_000_000 / interval_us + 5 <= 20 + 1
+
+
+def test_a_server_that_answers_too_late_for_any_slot_is_said_to_be_too_far_away(redis: Redis) -> None:
+    instants = count(step=10)
+    close = Budget(interval_us=100, max_ahead_us=1_000_000, late_us=5_000, rows=500)
+    limiter = Limiter(redis, "bingx", "default", close, sleep=lambda _: None, monotonic=lambda: float(next(instants)))
+    with pytest.raises(BusUnavailable, match="takes more than 5 ms to answer"):
+        limiter.acquire(1)
+
+
+def test_workers_rest_while_a_pause_of_a_day_at_most_holds_and_then_take_jobs_to_tell_them(redis: Redis) -> None:
+    limiter = Limiter(redis, "bingx", "default", FAST)
+    assert limiter.rest_ms() == 0
+    limiter.pause(3_600_000, "ban")
+    assert 3_500_000 < limiter.rest_ms() <= 3_600_000
+    limiter.pause(25 * 3_600_000, "ban")
+    assert limiter.rest_ms() == 0
+
+
 def test_many_workers_share_one_budget(redis: Redis) -> None:
     granted: list[float] = []
 
@@ -60,18 +100,22 @@ def test_many_workers_share_one_budget(redis: Redis) -> None:
 
 def reserve(redis: Redis, cost_us: int, ahead_us: int = 1_000_000) -> tuple[bytes, int]:
     what, wait_us, _ = Script(redis, "reserve")(
-        ["limit", "pause", "breaker", "traffic"], [cost_us, ahead_us, 10_000, "", 0]
+        ["limit", "pause", "breaker", "traffic"], [cost_us, ahead_us, 10_000, "", 0, 0]
     )
     return what, int(wait_us)
 
 
+def slots(redis: Redis) -> list[int]:
+    """The instants that were handed out and not used, µs."""
+    return [int(instant) for name, instant in redis.zrange("limit", 0, -1, withscores=True) if name != b"free"]
+
+
 def test_slots_follow_each_other_at_the_cost_of_the_request_before(redis: Redis) -> None:
-    what, zeroth = reserve(redis, 300_000)
-    assert (what, zeroth) == (b"wait", 300_000)  # nobody knows what was sent before
-    what, first = reserve(redis, 100_000)
-    assert (what, first) == (b"wait", pytest.approx(600_000, abs=20_000))
-    what, second = reserve(redis, 100_000)
-    assert (what, second - first) == (b"wait", pytest.approx(100_000, abs=20_000))
+    assert reserve(redis, 300_000) == (b"wait", 300_000)  # nobody knows what was sent before
+    reserve(redis, 100_000)
+    reserve(redis, 100_000)
+    first, second, third = slots(redis)
+    assert (second - first, third - second) == (300_000, 100_000)
 
 
 def test_nobody_reserves_further_ahead_than_allowed(redis: Redis) -> None:
@@ -79,8 +123,8 @@ def test_nobody_reserves_further_ahead_than_allowed(redis: Redis) -> None:
         reserve(redis, 600_000)
     what, wait_us = reserve(redis, 600_000)
     assert what == b"wait"
-    assert wait_us == pytest.approx(200_000, abs=20_000)
-    assert redis.zcard("limit") == 2
+    assert 0 < wait_us <= 200_000
+    assert len(slots(redis)) == 1
 
 
 def test_a_server_clock_that_was_set_back_does_not_stop_the_exchange(redis: Redis) -> None:

@@ -1,3 +1,7 @@
+"""Pages: asked for, asked again where they lack candles, holes named."""
+
+import contextlib
+import random
 from typing import Any
 
 import pytest
@@ -105,6 +109,32 @@ def test_holes_are_not_believed_of_an_exchange_that_goes_on_cutting() -> None:
     venue.answer = lambda candles, number: candles[:1]
     with pytest.raises(MalformedPage, match="keeps sending a part"):
         settle(venue, 0, 1000)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 100))
+def test_whatever_an_exchange_answers_a_page_ends_after_some_hundred_requests(seed: int, width: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - an exchange that answers at random
+    venue = Venue(map(at, range(width)), page_rows=100)
+    venue.answer = lambda candles, number: sorted(chance.sample(candles, chance.randint(0, len(candles))))
+    with contextlib.suppress(MalformedPage):
+        page = settle(venue, 0, width)
+        named = sum((gap.to_ms - gap.from_ms) // MINUTE.duration_ms for gap in page.gaps)
+        assert len(page.candles) + named == width
+    assert len(venue.asked) < 300
+
+
+def test_a_stretch_before_the_listing_makes_a_page_no_wider_than_the_exchange_answers() -> None:
+    venue = Venue(map(at, range(500, 600)), page_rows=100)
+    contract = Contract(symbol="A/B:B", native_id="AB", listed_ms=at(500))
+    http: Any = None
+    page = settle_page(venue, http, contract, MINUTE, at(0), at(600))
+    assert (page.gaps, len(page.candles), venue.asked) == (
+        [Gap(at(0), at(500), "before_listing")],
+        100,
+        [(at(500), at(600))],
+    )
+    with pytest.raises(SpanError):
+        settle_page(venue, http, contract, MINUTE, at(0), at(601))
 
 
 def test_slots_before_the_listing_are_not_asked_for() -> None:

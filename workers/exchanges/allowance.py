@@ -11,6 +11,8 @@ from workers.exchanges.pauses import http_date_ms
 _LEAST_INSTANT_MS: Final = 100_000_000_000
 #: Windows are a minute at most; what says more is not understood.
 _LONGEST_MS: Final = 60_000
+#: How long to wait at most before another look at what others leave.
+_LONGEST_STEP_MS: Final = 5_000
 
 
 class Allowance(msgspec.Struct, frozen=True):
@@ -45,15 +47,19 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
 
 
-def crowded_ms(left: Allowance, interval_us: int) -> int:
+def crowded_ms(left: Allowance, interval_us: int, spare: int) -> int:
     """How long to send nothing because somebody else at this address spends the limit, ms; 0 where nobody does.
 
     On our own we never need more until the refill than is left: our pace keeps below the limit. Where we would, half of
-    what is left is for us, spent at the end of the time.
+    what is left is for us, spent at the end of the time. And half of what our pace leaves free is never touched: where
+    the limit does not refill at once but as time goes by, that is what keeps the others from being refused.
 
     Args:
         interval_us: Distance of two requests of weight 1 at our pace, µs.
+        spare: Weight that our pace leaves free in every window.
     """
-    if left.remaining * interval_us >= left.reset_ms * 1000:
-        return 0
-    return round(left.reset_ms - left.remaining / 2 * interval_us / 1000)
+    wait_ms = 0.0
+    if left.remaining * interval_us < left.reset_ms * 1000:
+        wait_ms = left.reset_ms - left.remaining / 2 * interval_us / 1000
+    missing = spare // 2 - left.remaining
+    return round(max(wait_ms, min(missing * interval_us / 1000, _LONGEST_STEP_MS)))

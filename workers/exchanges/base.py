@@ -4,8 +4,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from bus.errors import UnsupportedTimeframe
-from bus.messages import Candle, Contract, VolumeUnit
+from bus.errors import MalformedPage, UnsupportedTimeframe
+from bus.messages import Candle, Contract, Rejected, VolumeUnit
 from bus.timeframes import Timeframe
 from workers.http import HttpClient
 
@@ -69,10 +69,24 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         long_decimals: How many numbers came with more digits than float64 keeps (15).
+        rejected: The rows that cannot be true, of the span or of no time that could be believed.
+        passed_over: How many rows came twice alike, or lie beside the span.
     """
 
     candles: list[Candle]
     long_decimals: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    passed_over: int = 0
+
+
+class NothingTrue(MalformedPage):
+    """No row of an answer can be true.
+
+    Attributes:
+        rejected: The rows, but for those beside the span.
+    """
+
+    rejected: tuple[Rejected, ...] = ()
 
 
 class Ticker(msgspec.Struct, frozen=True, kw_only=True):

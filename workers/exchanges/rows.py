@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise, repeat
 from operator import le
@@ -10,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from bus.errors import MalformedPage
-from bus.messages import Candle
+from bus.messages import Candle, Rejected, RejectReason
 from bus.timeframes import Timeframe
-from workers.exchanges.base import Page
+from workers.exchanges.base import NothingTrue, Page
 from workers.windows import within
 
 #: More candles than any venue documents for one answer.
@@ -26,6 +27,11 @@ LATEST_MS: Final = 4_102_444_800_000
 #: Significant digits that every float64 keeps.
 _KEPT_DIGITS: Final = 15
 _IS_NUMERIC: Final = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_WRONG: Final[dict[RejectReason, str]] = {
+    "time": "a candle whose open time is no time of its grid in ms",
+    "impossible": "a candle that cannot be",
+    "contradiction": "two candles for one open time",
+}
 _Floats = tuple[float, ...]
 _LONG_NUMBER = re.compile(rb"[0-9.]{%d,}" % (_KEPT_DIGITS + 1))
 
@@ -41,22 +47,43 @@ def as_candles(rows: Iterable[msgspec.Struct]) -> list[Candle]:
 
 
 def page(exchange: str, candles: list[Candle], timeframe: Timeframe, since_ms: int, until_ms: int, raw: bytes) -> Page:
-    """The page that those rows make.
+    """The page that those rows make; a row that cannot be true is kept out of it and told beside it.
+
+    Each row is one of the page's candles, rejected or passed over.
 
     Args:
         candles: As the exchange sent them, in any order.
         raw: The JSON that they came in, in which long decimals are counted.
 
     Raises:
-        MalformedPage: A row cannot be true, two rows contradict each other, or all are of another span.
+        NothingTrue: No row can be true.
+        MalformedPage: There are more rows than any exchange sends, or all are of another span.
     """
     if len(candles) > MAX_ROWS:
         raise MalformedPage(exchange, f"{exchange} sent {len(candles)} candles at once, more than {MAX_ROWS}")
-    ordered = _in_step(candles, timeframe) or _one_by_one(exchange, candles, timeframe)
+    rejected: list[Rejected] = []
+    ordered = _in_step(candles, timeframe)
+    if ordered is None:
+        ordered, rejected = _one_by_one(candles, timeframe)
     asked_for = within(ordered, since_ms, until_ms)
     if ordered and not asked_for:
         _check_neighbours(exchange, ordered, timeframe, since_ms, until_ms)
-    return Page(candles=asked_for, long_decimals=long_decimals(raw))
+    told = tuple(one for one in rejected if one.open_time is None or since_ms <= one.open_time < until_ms)
+    if rejected and not ordered:
+        raise _nothing_true(exchange, rejected, told)
+    passed_over = len(candles) - len(asked_for) - len(told)
+    return Page(candles=asked_for, long_decimals=long_decimals(raw), rejected=told, passed_over=passed_over)
+
+
+def _nothing_true(exchange: str, rejected: list[Rejected], told: tuple[Rejected, ...]) -> NothingTrue:
+    error = NothingTrue(exchange, f"{exchange} sent {in_words(rejected[0])}")
+    error.rejected = told
+    return error
+
+
+def in_words(rejected: Rejected) -> str:
+    """What is wrong with a row, and the row."""
+    return f"{_WRONG[rejected.reason]}: {rejected.row}"
 
 
 def native_rows(exchange: str, candles: list[Candle]) -> list[Candle]:
@@ -66,7 +93,8 @@ def native_rows(exchange: str, candles: list[Candle]) -> list[Candle]:
         MalformedPage: A row cannot be true, or two contradict each other.
     """
     for candle in candles:
-        _check_numbers(exchange, candle)
+        if not _is_possible(candle):
+            raise MalformedPage(exchange, f"{exchange} sent a candle that cannot be: {_words(candle)}")
         if not is_plausible(candle.open_time):
             raise MalformedPage(exchange, f"{exchange} sent a candle whose open time is no ms: {_words(candle)}")
     return _unique(exchange, sorted(candles))
@@ -120,28 +148,28 @@ def _can_be(opens: _Floats, highs: _Floats, lows: _Floats, closes: _Floats, volu
     )
 
 
-def _one_by_one(exchange: str, candles: list[Candle], timeframe: Timeframe) -> list[Candle]:
-    """The rows oldest first and unique, of whatever order and holes.
-
-    Raises:
-        MalformedPage: A row cannot be true, or two contradict each other; the message has them.
-    """
-    duration_ms = timeframe.duration_ms
+def _one_by_one(candles: list[Candle], timeframe: Timeframe) -> tuple[list[Candle], list[Rejected]]:
+    """The rows that can be true, oldest first and unique, and those that cannot, of whatever order and holes."""
+    good: list[Candle] = []
+    rejected: list[Rejected] = []
     for candle in candles:
-        _check_numbers(exchange, candle)
-        if candle.open_time % duration_ms or not is_plausible(candle.open_time):
-            raise MalformedPage(
-                exchange,
-                f"{exchange} sent a candle whose open time is no {timeframe.name} time in ms: {_words(candle)}",
-            )
-    return _unique(exchange, sorted(candles))
+        if candle.open_time % timeframe.duration_ms or not is_plausible(candle.open_time):
+            rejected.append(Rejected(None, "time", _words(candle)))
+        elif not _is_possible(candle):
+            rejected.append(Rejected(candle.open_time, "impossible", _words(candle)))
+        else:
+            good.append(candle)
+    kept = list(dict.fromkeys(sorted(good)))
+    told = Counter(candle.open_time for candle in kept)
+    twice = {open_time for open_time, count in told.items() if count > 1}
+    rejected += [Rejected(one.open_time, "contradiction", _words(one)) for one in good if one.open_time in twice]
+    return [candle for candle in kept if candle.open_time not in twice], rejected
 
 
-def _check_numbers(exchange: str, candle: Candle) -> None:
+def _is_possible(candle: Candle) -> bool:
     _, open_, high, low, close, volume = candle
     # NaN fails every comparison and infinity the last ones.
-    if not (0.0 <= low <= open_ <= high <= MOST and low <= close <= high and 0.0 <= volume <= MOST):
-        raise MalformedPage(exchange, f"{exchange} sent a candle that cannot be: {_words(candle)}")
+    return 0.0 <= low <= open_ <= high <= MOST and low <= close <= high and 0.0 <= volume <= MOST
 
 
 def _unique(exchange: str, ordered: list[Candle]) -> list[Candle]:
