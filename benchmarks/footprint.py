@@ -1,8 +1,8 @@
 """What a bus costs besides CPU: ``python benchmarks/footprint.py``; a minute or two.
 
 Memory of the server for a candle; time from the start of a worker process to its first request and to its first batch;
-from asking to the first batch with a warm worker. The stand-in answers at once, so times are those of the bus. A worker's
-memory has a benchmark of its own, ``worker_memory.py``.
+from asking to the first batch with a warm worker. The stand-in answers at once, so times are those of the bus.
+A worker's memory has a benchmark of its own, ``worker_memory.py``.
 """
 
 import json
