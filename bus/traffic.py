@@ -81,7 +81,7 @@ def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
 
 
 def _traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
-    with redis.pipeline() as pipeline:
+    with redis.pipeline(transaction=False) as pipeline:  # Redis 7.0 opens none when memory has run out
         pipeline.time()
         pipeline.hgetall(keys.traffic(exchange, egress))
         pipeline.hgetall(keys.breaker(exchange, egress))

@@ -32,8 +32,9 @@ def main() -> int:
         copy = Path(folder)
         _copy(copy)
         begun_at = time.monotonic()
-        if _pytest(copy, sorted({mutant.test_id for mutant in ALL}), None) != 0:
-            sys.stdout.write("the tests fail without any mutant\n")
+        code, said = _pytest(copy, sorted({mutant.test_id for mutant in ALL}), None)
+        if code != 0:
+            sys.stdout.write(f"{said}\nthe tests fail without any mutant\n")
             return 1
         limit_s = time.monotonic() - begun_at + _SPARE_S
         verdicts = [_verdict(copy, mutant, limit_s) for mutant in ALL]
@@ -55,7 +56,7 @@ def _verdict(copy: Path, mutant: Mutant, limit_s: float) -> str:
     source, begun_at = file.read_text(), time.monotonic()
     try:
         file.write_text(mutant.applied(source))
-        code = _pytest(copy, [mutant.test_id], limit_s)
+        code, _ = _pytest(copy, [mutant.test_id], limit_s)
         verdict = _SAYS.get(code, f"BROKEN, pytest ends with {code}")
     except ValueError as error:
         verdict = f"BROKEN, {error}"
@@ -67,15 +68,15 @@ def _verdict(copy: Path, mutant: Mutant, limit_s: float) -> str:
     return verdict
 
 
-def _pytest(copy: Path, tests: Sequence[str], limit_s: float | None) -> int:
-    """The exit code of those tests in the copy: 0 where they pass, 1 where one fails."""
+def _pytest(copy: Path, tests: Sequence[str], limit_s: float | None) -> tuple[int, str]:
+    """The exit code of those tests in the copy, 0 where they pass, 1 where one fails; and what they say."""
     options = ("-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=first")
     command = [sys.executable, "-B", "-m", "pytest", *options, *tests]
     try:
-        done = subprocess.run(command, cwd=copy, capture_output=True, check=False, timeout=limit_s)
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False, timeout=limit_s)
     except subprocess.TimeoutExpired:
-        return _HANGS
-    return done.returncode
+        return _HANGS, ""
+    return done.returncode, done.stdout
 
 
 if __name__ == "__main__":

@@ -169,8 +169,8 @@ COMMIT: Final = [
     Mutant(
         "a lease that has run out is kept",
         "bus/scripts/hold_groups.lua",
-        "ends <= now and",
-        "ends <= 0 and",
+        "ends <= now or",
+        "ends <= 0 or",
         _TAKEOVER,
     ),
     Mutant(
