@@ -69,7 +69,6 @@ SABOTAGES: Final = (
     Sabotage(number=2, name="plain XADD instead of the script", file="02_plain_xadd", faults=_cuts(20)),
     Sabotage(
         number=3, name="fence and checkpoint ignored", file="03_fence_ignored",
-        faults=tuple(_many("pause", "worker", 3, hold_s=9, pause_s=9.5, which=0)),
     ),
     Sabotage(
         number=4, name="acknowledged before the rows are written", file="04_acknowledged_before_output",
