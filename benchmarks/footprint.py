@@ -1,8 +1,8 @@
-"""What a bus costs besides CPU: ``python benchmarks/footprint.py``; two or three minutes.
+"""What a bus costs besides CPU: ``python benchmarks/footprint.py``; a minute or two.
 
 Memory of the server for a candle; time from the start of a worker process to its first request and to its first batch;
-from asking to the first batch with a warm worker; memory of a worker as it works. The stand-in answers at once, so
-times are those of the bus; the pace keeps some distance between askings and is not part of them.
+from asking to the first batch with a warm worker. The stand-in answers at once, so times are those of the bus.
+A worker's memory has a benchmark of its own, ``worker_memory.py``.
 """
 
 import json
@@ -11,14 +11,13 @@ import subprocess
 import sys
 import time
 
-from shared import HERE, NO_LIMIT, Bus, bus, done, heading, machine, row, rss_mb, wait_until
+from shared import HERE, NO_LIMIT, Bus, bus, done, heading, machine, row, wait_until
 
 from bus import keys
 
 SERIES = "bingx:BTC/USDT:USDT"
 STREAM = keys.candles("bingx", "1m", "BTC/USDT:USDT")
 STARTS, ASKINGS = 10, 300
-STEP, STEPS = 144_000, 8
 
 
 def used_bytes(ground: Bus) -> int:
@@ -81,22 +80,11 @@ def asking() -> None:
     row("100 candles, worker warm and free", f"{cuts[49]:.1f}", f"{cuts[98]:.1f}", f"{max(taken):.1f}")
 
 
-def memory_of_a_worker() -> None:
-    heading("candles fetched by one worker", "its memory, MB")
-    with bus("bingx", NO_LIMIT) as ground:
-        ground.start_workers(1)
-        for number in range(STEPS + 1):
-            row(f"{number * STEP:,}", f"{rss_mb(ground.workers[0].pid):.1f}")
-            done(ground.ask(SERIES, STEP if number < STEPS else 1))
-            ground.redis.delete(STREAM)
-
-
 def main() -> None:
     print(machine())
     memory_of_the_server()
     start_up()
     asking()
-    memory_of_a_worker()
 
 
 if __name__ == "__main__":

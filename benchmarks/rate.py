@@ -95,7 +95,7 @@ def observe(name: str, processes: int, happening: Chaos) -> None:
 def ask_for_plenty(ground: Bus, venue: str, requests: int) -> None:
     symbols = ground.sandbox.symbols(venue)[:6]
     for number in range(requests):
-        ground.ask(f"{venue}:{symbols[number % len(symbols)]}", 300_000 + number)
+        ground.ask(f"{venue}:{symbols[number % len(symbols)]}", 1_600_000 + number)
 
 
 def main(*parts: str) -> None:

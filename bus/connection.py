@@ -105,6 +105,9 @@ def readable_errors(url: str) -> Iterator[None]:
             why = f"{distrusted.verify_message}; name the file of its authority with ?ssl_ca_certs=FILE"
             raise SettingsError(f"the server at {address(url)} is not trusted: {why}") from error
         raise BusUnavailable(f"no server answers at {address(url)} ({error}); {_cure(url, error)}") from error
+    except redis.exceptions.OutOfMemoryError as error:
+        cure = "readers must catch up first (candlebus status), or raise its maxmemory"
+        raise BusError(f"the server at {address(url)} has no memory left; {cure}") from error
     except redis.RedisError as error:
         raise BusError(f"the server at {address(url)} refuses: {error}") from error
 

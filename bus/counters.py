@@ -1,13 +1,15 @@
 """How much was done for each exchange, counted on the server: the counts survive every process."""
 
 from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 from redis import Redis, ResponseError
 
 from bus import keys
-from bus.messages import CandleBatch, GapReason
+from bus.messages import CandleBatch, GapReason, Rejected, RejectReason
 from bus.timeframes import timeframe
 
 #: How a turn ended: the request is done; goes on later; waits for a pause; failed; was another worker's.
@@ -27,6 +29,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         pages: Published.
         candles: In them.
         gap_slots: Reason → open times without a candle in them.
+        quarantined: Reason → rows that came and could not be true.
         turns: How they ended → how many.
         turn_seconds: How many turns took up to each of :data:`TURN_BOUNDS_S` and longer than the bound before, and at
             the end how many took longer than the last.
@@ -40,6 +43,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     pages: int = 0
     candles: int = 0
     gap_slots: dict[GapReason, int]
+    quarantined: dict[RejectReason, int]
     turns: dict[Outcome, int]
     turn_seconds: tuple[int, ...]
     turn_ms: int = 0
@@ -54,10 +58,15 @@ def gap_slots_by_reason(batch: CandleBatch) -> dict[GapReason, int]:
     return slots
 
 
-def page_counters(batch: CandleBatch) -> list[str | int]:
-    """What a page adds to the counters: a name, a number, a name …; the script that publishes it counts it."""
+def page_counters(batch: CandleBatch, rejected: Sequence[Rejected] = ()) -> list[str | int]:
+    """What a page adds to the counters: a name, a number, a name …; the script that publishes it counts it.
+
+    Args:
+        rejected: The rows that came for it and could not be true.
+    """
     gaps = {f"gap_slots:{reason}": slots for reason, slots in gap_slots_by_reason(batch).items()}
-    return [part for pair in {"pages": 1, "candles": batch.n, **gaps}.items() for part in pair]
+    rows = {f"quarantined:{reason}": count for reason, count in Counter(one.reason for one in rejected).items()}
+    return [part for pair in {"pages": 1, "candles": batch.n, **gaps, **rows}.items() for part in pair]
 
 
 def count_turn(redis: Redis, exchange: str, outcome: Outcome, seconds: float) -> None:
@@ -81,6 +90,7 @@ def counts_of(redis: Redis, exchange: str) -> Counts:
     return Counts(
         **plain,
         gap_slots={reason: counted.get(f"gap_slots:{reason}", 0) for reason in get_args(GapReason)},
+        quarantined={reason: counted.get(f"quarantined:{reason}", 0) for reason in get_args(RejectReason)},
         turns={outcome: counted.get(f"turns:{outcome}", 0) for outcome in get_args(Outcome)},
         turn_seconds=tuple(counted.get(f"turn_seconds:{place}", 0) for place in range(len(TURN_BOUNDS_S) + 1)),
     )

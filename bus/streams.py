@@ -21,6 +21,8 @@ _READ_COUNT: Final = 50
 #: Of a page's rows in quarantine so many are kept, and so many characters of each.
 _MOST_ROWS: Final = 20
 _LONGEST_ROW: Final = 200
+#: Publishers wait when so much of the server's maxmemory is in use: what is left is for queues, records and aligners.
+MEMORY_HIGH_WATER: Final = 0.9
 
 PublishOutcome = Literal["published", "duplicate", "gap", "full"]
 
@@ -48,9 +50,15 @@ class Publisher:
         self._high_water = high_water
 
     def has_room(self, request: FetchRequest) -> bool:
-        """Whether the request's stream is below its high-water mark."""
+        """Whether the request's stream is below its high-water mark, and the server's memory below its own."""
         stream = keys.candles(request.exchange, request.timeframe, request.symbol)
-        return int(self._redis.xlen(stream)) < self._high_water
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.xlen(stream)
+            pipeline.info("memory")
+            entries, memory = pipeline.execute()
+        most = int(memory.get("maxmemory", 0))
+        is_full = most and int(memory.get("used_memory", 0)) >= MEMORY_HIGH_WATER * most
+        return int(entries) < self._high_water and not is_full
 
     def publish(
         self,
@@ -93,7 +101,7 @@ class Publisher:
             len(rejected),
             encode(quarantined(batch, rejected)) if rejected else b"",
             keys.QUARANTINE_MAX_ENTRIES,
-            *page_counters(batch),
+            *page_counters(batch, rejected),
         ]
         outcome, detail = self._publish(names, args)
         if outcome in (b"fenced", b"cancelled"):

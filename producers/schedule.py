@@ -19,6 +19,7 @@ from bus.clock import Clock, RedisClock
 from bus.errors import BusError
 from bus.living import SCHEDULER_LIFE_MS, process_name, schedulers
 from bus.messages import ClockOffset
+from bus.refusals import may_pass
 from bus.scripts import Script
 from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
@@ -152,7 +153,9 @@ def run_scheduler(redis: Redis, series: Sequence[Series], timeframe_name: str, *
             try:
                 roll.join(name, SCHEDULER_LIFE_MS)
                 clock.sleep(min(scheduler.step(), SCHEDULER_LIFE_MS / 3000))
-            except (redis_library.ConnectionError, redis_library.TimeoutError) as error:
+            except redis_library.RedisError as error:
+                if not may_pass(error):
+                    raise
                 _log.warning("server away", extra={"cause": str(error)})
                 clock.sleep(_RECONNECT_S)
     finally:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from redis import Redis
+from redis import Redis, RedisError
 
 from bus.counters import Outcome, count_turn
 from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError, WorkerEnding
 from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
+from bus.refusals import may_pass
 from bus.requests import Claim, RequestBook
 from bus.series import NAME
 from workers.desk import Desk
@@ -73,8 +74,18 @@ class Jobs:
             return
         began_s = time.monotonic()
         with HeldLease(self._book, claim):
-            outcome = self._run(request, claim)
+            outcome = self._outlived(request, claim)
         count_turn(self._redis, self._desk.exchange.facts.name, outcome, time.monotonic() - began_s)
+
+    def _outlived(self, request: FetchRequest, claim: Claim) -> Outcome:
+        """What became of the turn; ``lost`` where the server refuses for a while, until its lease runs out."""
+        try:
+            return self._run(request, claim)
+        except RedisError as error:
+            if not may_pass(error):
+                raise
+            _log.warning("turn given up", extra={"request_id": request.request_id, "cause": str(error)})
+            return "lost"
 
     def _run(self, request: FetchRequest, claim: Claim) -> Outcome:
         try:

@@ -6,10 +6,10 @@ import signal
 import socket
 import time
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
-from redis import Redis, ResponseError
-from rq import Queue, SimpleWorker
+from redis import Redis, RedisError, ResponseError
+from rq import Queue
 from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -19,12 +19,14 @@ from rq.worker import WorkerStatus
 from bus.connection import check_server, connect, log_warnings, readable_errors
 from bus.errors import BusError, CandleBusError, SettingsError
 from bus.queue import queue_of
+from bus.refusals import may_pass, wait_until_writable
 from bus.safe_job import SafeQueue, safe_job_class
 from bus.scripts import load_all
 from bus.settings import Settings
 from workers.desk import Desk
 from workers.jobs import Jobs
 from workers.lifespan import Lifespan
+from workers.patience import PatientWorker
 from workers.sweeper import put_back_overdue, trim_streams
 from workers.upkeep import Upkeep
 
@@ -37,7 +39,7 @@ _TRIM_EVERY_S: Final = 60.0
 _PAUSE_LOOK_S: Final = 1.0
 
 
-class ExchangeWorker(SimpleWorker):
+class ExchangeWorker(PatientWorker):
     """Runs jobs in its own process, one queue only: a worker on two queues loses the job it is killed with.
 
     Attributes:
@@ -99,13 +101,15 @@ class ExchangeWorker(SimpleWorker):
             raise StopRequested
 
     def run_maintenance_tasks(self) -> None:
-        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        super().run_maintenance_tasks()
         try:
             put_back_overdue(self._bus, self._exchange)
             if time.monotonic() - self._trimmed_at > _TRIM_EVERY_S:
                 trim_streams(self._bus, self._exchange)
                 self._trimmed_at = time.monotonic()
-        except (ResponseError, CandleBusError) as error:
+        except (RedisError, CandleBusError) as error:
+            if isinstance(error, RedisError) and not (may_pass(error) or isinstance(error, ResponseError)):
+                raise
             _log.error("upkeep failed", extra={"exchange": self._exchange, "cause": str(error)})
 
     def clean_registries(self) -> None:
@@ -116,11 +120,7 @@ class ExchangeWorker(SimpleWorker):
     def clean_group_registries(self) -> None:
         """Nothing: jobs of the bus are in no groups of RQ's."""
 
-    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
-        self._wait_out_pause()
-        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
-
-    def _wait_out_pause(self) -> None:
+    def wait_for_turn(self) -> None:
         """Take no job while the exchange is paused, or fails: it would only come back to the queue."""
         while rest_ms := self._rest_ms():
             self.heartbeat()
@@ -157,6 +157,7 @@ def run_worker(exchange: str, settings: Settings, *, burst: bool = False) -> Non
         with readable_errors(settings.redis_url):
             log_warnings(check_server(bus))
             load_all(bus)
+            wait_until_writable(bus, lambda: False)
             worker = ExchangeWorker(desk, bus, rq_connection)
             _log.info("worker serves", extra={"exchange": exchange, "pace": settings.pace_of(exchange)})
             worker.work(burst=burst, logging_level="WARNING")

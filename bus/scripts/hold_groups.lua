@@ -8,6 +8,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local room = tonumber(ARGV[3])
 local fences = {}
+-- A write that needs no memory comes first: holders keep their groups, and drain them, when memory has run out.
+if KEYS[2] then redis.pcall('HDEL', KEYS[2], 'none') end
 for i = 2, #KEYS do
   -- A lease that is none, or holds what is no number, is nobody's to take: it must not cost the other groups theirs.
   local held = redis.pcall('HMGET', KEYS[i], 'owner', 'until', 'fence', 'taken', 'ended')

@@ -29,7 +29,7 @@ def audited(*, as_json: bool, go_on: bool) -> int:
         sys.stdout.write(f"{told} violation{'s' if told > 1 else ''}{'' if go_on else '; see all with --all'}\n")
         return 1
     counts = ", ".join(f"{count:,} {what}" for what, count in checked.items()) or "nothing there"
-    sys.stdout.write(f"all promises kept: {counts}\n")
+    sys.stdout.write(f"no violation: {counts}\n")
     return 0
 
 

@@ -58,6 +58,8 @@ def _work(counts: Mapping[str, Counts]) -> Iterator[Metric]:
         yield _counter(name, text, {(one,): getattr(counted, name) for one, counted in counts.items()}, ["exchange"])
     gaps = {(one, reason): n for one, counted in counts.items() for reason, n in counted.gap_slots.items()}
     yield _counter("gap_slots", "Open times published without a candle.", gaps, ["exchange", "reason"])
+    rows = {(one, reason): n for one, counted in counts.items() for reason, n in counted.quarantined.items()}
+    yield _counter("quarantined_rows", "Rows of answers that could not be true.", rows, ["exchange", "reason"])
     turns = {(one, outcome): n for one, counted in counts.items() for outcome, n in counted.turns.items()}
     yield _counter("turns", "Turns of requests (jobs), by how they ended.", turns, ["exchange", "outcome"])
     lengths = HistogramMetricFamily("candlebus_turn_seconds", "How long a turn (job) took.", labels=["exchange"])

@@ -19,7 +19,7 @@ def _bus(redis: Redis, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_clean_bus_is_said_in_one_line(run: Run) -> None:
     code, out, err = run("audit")
     assert (code, err) == (0, "")
-    assert out.startswith("all promises kept: 2 streams, ")
+    assert out.startswith("no violation: 2 streams, ")
     assert out.count("\n") == 1
     assert json.loads(run("audit", "--json").out)["clean"] is True
 

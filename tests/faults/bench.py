@@ -25,7 +25,7 @@ from tests.faults.truth import Truth, expected_rows
 _PATCHES: Final = Path(__file__).with_name("patches")
 _COINS: Final = ("BTC", "ETH")
 _LIVE_COIN: Final = "SOL"
-_MOST_OPEN: Final = 8
+_MOST_OPEN: Final = 14
 #: Tighter than documented: half as much again as the pace sends, room for what a rollback makes the server forget.
 #: KuCoin's stays: its answers say how much is left, and workers would take a tighter one for another program's traffic.
 _LIMITS: Final = {"bingx": "130/10"}

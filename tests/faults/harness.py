@@ -27,7 +27,8 @@ class CaseReport(msgspec.Struct, kw_only=True):
     """What became of a case.
 
     Attributes:
-        faults: Faults that took effect, by kind; ``in_vain`` those that found nothing to strike.
+        faults: Faults that took effect, by kind and target.
+        in_vain: Those that found nothing to strike; they are not counted.
         failures: How requests failed before they were asked again, by state and error.
         rollbacks: Losses of power that took away something that was written.
         recovery_s: From the end of the last fault until everything asked was there and aligned.
@@ -38,7 +39,7 @@ class CaseReport(msgspec.Struct, kw_only=True):
     fsync: str
     server: str
     faults: dict[str, int]
-    in_vain: int
+    in_vain: dict[str, int]
     requests: int
     counts: Counts
     failures: dict[str, int]
@@ -88,10 +89,9 @@ class Harness:
         bench = self._bench_of(case)
         bench.traffic.more(yes=True)
         cuts = bench.server.cuts
-        faults, in_vain = Counter[str](), 0
+        faults, in_vain = Counter[str](), Counter[str]()
         for fault, took in _struck(bench, case.faults):
-            faults[f"{fault.kind} {fault.target}"] += took
-            in_vain += not took
+            (faults if took else in_vain)[f"{fault.kind} {fault.target}"] += 1
         healed_at = time.monotonic()
         violation, counts = self._checked(bench)
         requests, failures = len(bench.traffic.asked), Counter(bench.traffic.failures)
@@ -101,8 +101,8 @@ class Harness:
             number=case.number,
             fsync=case.fsync,
             server=self._how.program or "embedded",
-            faults=dict(+faults),
-            in_vain=in_vain,
+            faults=dict(faults),
+            in_vain=dict(in_vain),
             requests=requests - self._requests,
             counts=_difference(counts, self._seen),
             failures=dict(failures - self._failures),

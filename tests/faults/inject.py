@@ -23,6 +23,8 @@ from tests.faults.server import ServerUnderTest
 Heal = Callable[[], bool]
 _SYNC_S: Final = 0.3
 _LOOK_S: Final = 0.05
+_TEAR_SYNC_MS: Final = 400
+_TEAR_S: Final = 3.0
 _FOR_EVER: Final = "while true do end"
 
 
@@ -117,6 +119,16 @@ class Injector:
             self._server.stop()
             self._server.start()
         return _in_full
+
+    def _tear_page(self, _: Fault) -> Heal:
+        self._preload.slow_syncs(_TEAR_SYNC_MS)
+        torn = self._server.tear_page(_TEAR_S)
+        self._preload.slow_syncs(0)
+        self._server.start()
+        time.sleep(_SYNC_S)
+        self._server.stop()  # what was written after a torn block is lost at the second start, or not
+        self._server.start()
+        return lambda: torn
 
     def _kill_in_rewrite(self, fault: Fault) -> Heal:
         self._server.control.bgrewriteaof()

@@ -58,7 +58,7 @@ def _cuts(count: int) -> tuple[Fault, ...]:
     )
 
 
-_POWER: Final = _many("lose_power", "server", 4, pause_s=0.6, share=0.5, sync_ms=100, twice=True)
+_POWER: Final = _many("tear_page", "server", 4, pause_s=0.6)
 _UNEVEN: Final = [Fault(kind="down", target="kucoinfutures", hold_s=6)]  # one series of each group waits for the other
 
 SABOTAGES: Final = (
@@ -69,7 +69,6 @@ SABOTAGES: Final = (
     Sabotage(number=2, name="plain XADD instead of the script", file="02_plain_xadd", faults=_cuts(20)),
     Sabotage(
         number=3, name="fence and checkpoint ignored", file="03_fence_ignored",
-        faults=tuple(_many("pause", "worker", 4, hold_s=5, pause_s=5.5, which=0)),
     ),
     Sabotage(
         number=4, name="acknowledged before the rows are written", file="04_acknowledged_before_output",

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from candlebus.sandbox.faults import FAULTS
 from candlebus.sandbox.listings import VENUES
 from tests.faults.proxy import TOXICS, Toxic, ToxicKind
 
@@ -14,8 +15,8 @@ Number = int | float | bool | str
 
 #: Cases that share a server's data and a fleet; then both begin anew.
 CASES_AN_EPOCH: Final = 8
-_FAULTS_A_CASE: Final = (8, 12)
-_LONGEST_PAUSE_S: Final = 0.5
+_FAULTS_A_CASE: Final = (20, 28)
+_LONGEST_PAUSE_S: Final = 0.3
 _LONGEST_HOLD_S: Final = 1.5
 #: Clocks step by no more than this here, ms: records of requests live an hour.
 _LONGEST_STEP_MS: Final = 25 * 60_000
@@ -60,10 +61,6 @@ class _Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 _LINK_TOXICS: Final = tuple(kind for kind in TOXICS if kind != "bomb")
 _LINKS: Final = ("workers-bus", "aligners-bus", *VENUES)
-_EXCHANGE_FAULTS: Final = (
-    "http_429", "http_418", "http_500", "http_503", "html", "truncated", "drop", "slow", "busy", "empty_body",
-    "code_1015", "empty_page", "short_page",
-)  # fmt: skip
 
 
 def _which(random: Random) -> dict[str, Number]:
@@ -90,6 +87,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "pause": _Kind(weight=7, targets=("worker", "worker", "aligner", "server"), draw=_which, holds=True),
     "kill_server": _Kind(weight=5, targets=("server",), holds=True),
     "lose_power": _Kind(weight=5, targets=("server",), draw=_power),
+    "tear_page": _Kind(weight=1, targets=("server",)),
     "kill_in_rewrite": _Kind(weight=1, targets=("server",), draw=_rewrite),
     "slow_fsync": _Kind(
         weight=3, targets=("server",), draw=lambda random: {"ms": random.choice([20, 200, 1_000])}, holds=True
@@ -106,11 +104,10 @@ _KINDS: Final[dict[str, _Kind]] = {
     "few_clients": _Kind(weight=1, targets=("server",), draw=lambda random: {"clients": 4}, holds=True),
     "busy_script": _Kind(weight=2, targets=("server",), holds=True),
     "forget_scripts": _Kind(weight=2, targets=("server",)),
-    "destroy_group": _Kind(weight=1, targets=("server",), draw=_which),
     "bomb": _Kind(weight=2, targets=VENUES, holds=True),
     "clock_step": _Kind(weight=3, targets=("server", "worker", "aligner"), draw=_step, holds=True),
-    "link": _Kind(weight=34, targets=_LINKS, holds=True),
-    "exchange": _Kind(weight=14, targets=VENUES, holds=True),
+    "link": _Kind(weight=60, targets=_LINKS, holds=True),
+    "exchange": _Kind(weight=20, targets=VENUES, holds=True),
 }
 
 
@@ -138,9 +135,9 @@ def _fault(random: Random) -> Fault:
         name = random.choice(_LINK_TOXICS)
         numbers = _dose(random, name)
     elif name == "exchange":
-        name = random.choice(_EXCHANGE_FAULTS)
+        name = random.choice(FAULTS)
         numbers = {"chance": random.choice([0.2, 0.6, 1.0]), "seed": random.randrange(1_000_000)}
-    hold_s = random.uniform(0.1, _LONGEST_HOLD_S) if kind.holds else 0.0
+    hold_s = random.uniform(0.2, _LONGEST_HOLD_S) if kind.holds else 0.0
     return Fault(
         kind=name,
         target=target,
@@ -157,9 +154,9 @@ def _dose(random: Random, kind: ToxicKind) -> dict[str, Number]:
         "slow_close": {"ms": random.randint(100, 2_000)},
         "timeout": {"ms": random.randint(100, 2_000)},
         "slicer": {"bytes": random.randint(1, 40), "ms": 1},
-        "limit_data": {"bytes": random.randint(1, 3_000)},
-        "cut_before_reply": {"count": random.randint(1, 25)},
-        "cut_in_reply": {"bytes": random.randint(1, 3_000)},
+        "limit_data": {"bytes": random.randint(1, 1_000)},
+        "cut_before_reply": {"count": random.randint(1, 8)},
+        "cut_in_reply": {"bytes": random.randint(1, 1_000)},
     }
     return doses.get(kind, {})
 

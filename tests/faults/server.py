@@ -110,6 +110,21 @@ class ServerUnderTest:
         self._preload.forget_syncs([file for file in self.data.rglob("*") if file.is_file()])
         return lost
 
+    def tear_page(self, timeout_s: float) -> bool:
+        """Lose power while a page is written: its entry is there, the next step in half; whether it came so."""
+        deadline = time.monotonic() + timeout_s
+        while self._preload.is_there and time.monotonic() < deadline:
+            newest = self.newest_file()
+            torn = newest and _inside_page(newest, self._preload.durable_bytes(newest))
+            if newest and torn:
+                self.kill()
+                os.truncate(newest, torn)
+                self.cuts += 1
+                self._preload.forget_syncs([file for file in self.data.rglob("*") if file.is_file()])
+                return True
+            time.sleep(0.01)
+        return False
+
     def newest_file(self) -> Path | None:
         """The increment of the append-only file that is written now."""
         files = sorted(self.data.glob("appendonlydir/*.incr.aof"), key=lambda file: int(file.name.split(".")[-3]))
@@ -149,6 +164,17 @@ class ServerUnderTest:
         """Begin anew with nothing; only while it is down."""
         shutil.rmtree(self.data, ignore_errors=True)
         self._preload.forget_syncs([])
+
+
+def _inside_page(file: Path, durable: int) -> int:
+    """Where the command after the last page of a file begins, and a few bytes on; 0 where all pages are durable."""
+    with file.open("rb") as opened:
+        opened.seek(durable)
+        tail = opened.read()
+    page = tail.rfind(b"XADD\r\n$", 0, tail.rfind(b"\r\nEXEC\r\n"))
+    is_page = page >= 0 and b"candlebus:candles:" in tail[page : page + 60]
+    after = tail.find(b"\r\n*", page)
+    return durable + after + 8 if is_page and after > 0 else 0
 
 
 def version_of(program: str) -> str:

@@ -31,7 +31,7 @@ def test_the_server_begins_anew_after_every_epoch_and_keeps_its_mode_in_one() ->
 
 
 def test_every_kind_of_fault_is_drawn_and_known_to_the_injector() -> None:
-    kinds = {fault.kind for case in _cases(7, 200) for fault in case.faults}
+    kinds = {fault.kind for case in _cases(7, 400) for fault in case.faults}
     assert kinds >= {*TOXICS, "kill", "pause", "lose_power", "full_disk", "clock_step", *FAULTS}
     assert {kind for kind in kinds - {*TOXICS, *FAULTS} if not hasattr(Injector, f"_{kind}")} == set()
 

@@ -1,8 +1,11 @@
 """An entry that ends whoever takes it is set aside after five attempts; it delays its group and nobody else's."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
+import redis as redis_library
 from redis import Redis
 
 import workers.aligner.group
@@ -13,7 +16,7 @@ from bus.groups import GroupBook
 from bus.messages import Candle, CandleBatch, DeadLetter, LateCandles
 from tests.helpers import MINUTE_MS
 from tests.workers.aligner_helpers import SERIES, publish, stream_of, written
-from workers.aligner.caution import CAREFUL_FROM, MOST_TRIES
+from workers.aligner.caution import CAREFUL_FROM, MOST_TRIES, Caution
 from workers.aligner.consumer import AlignerProcess
 
 POISON = 666
@@ -130,3 +133,33 @@ def test_groups_that_are_handed_on_in_peace_are_taken_without_caution(redis: Red
         assert process._held["g"]._caution is None
         process._leases.leave(["g"])
     assert len(written(redis)) == 2 * CAREFUL_FROM
+
+
+def test_a_server_that_goes_away_over_an_entry_again_and_again_makes_no_poison_of_it(
+    redis: Redis, clients: list[Redis], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
+    settle(redis, 0, 3)
+    former = {"owner": "dead", "until": 1, "fence": 1, "taken": int(time.time() * 1000), "ended": CAREFUL_FROM}
+    redis.hset(keys.group_lease("g"), mapping=former)  # type: ignore[arg-type]
+    process = AlignerProcess(clients[0])
+    cuts = iter(range(3 * MOST_TRIES))
+    noted = Caution.may_take
+
+    def cut(self: Caution, stream: str, entry_id: str) -> bool:
+        may = noted(self, stream, entry_id)
+        if next(cuts, None) is not None:
+            raise redis_library.ConnectionError("reply lost")
+        return may
+
+    monkeypatch.setattr(Caution, "may_take", cut)
+    monkeypatch.setattr("workers.aligner.consumer._RECONNECT_S", 0)
+    runs = threading.Thread(target=process.run)
+    runs.start()
+    deadline = time.monotonic() + 30
+    while not redis.xlen(keys.aligned("g")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.is_stopping = True
+    runs.join()
+    assert next(cuts, None) is None
+    assert (len(written(redis)), redis.xlen(DEAD)) == (3, 0)

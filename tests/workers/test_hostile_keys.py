@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -61,17 +62,16 @@ OF_A_WORKER = {
     "stream": keys.candles("bingx", "5m", BTC),
     "sequence": keys.sequence(keys.candles("bingx", "5m", BTC)),
 }
-OF_AN_ALIGNER = {
-    "groups": keys.groups(),
-    "group": keys.group("bad"),
-    "state": keys.group_state("bad"),
-    "members": keys.group_members("bad"),
-    "lease": keys.group_lease("bad"),
-    "aligners": keys.aligners(),
-    "stream": keys.candles("bingx", "1m", "BAD/USDT:USDT"),
-    "aligned": keys.aligned("bad"),
-    "late": keys.late("bad"),
-    "dead letters": keys.dead(keys.candles("bingx", "1m", "BAD/USDT:USDT")),
+#: Of a group and of the stream of its first series.
+OF_A_GROUP: dict[str, Callable[[str, str], str]] = {
+    "group": lambda group, _: keys.group(group),
+    "state": lambda group, _: keys.group_state(group),
+    "members": lambda group, _: keys.group_members(group),
+    "lease": lambda group, _: keys.group_lease(group),
+    "aligned": lambda group, _: keys.aligned(group),
+    "late": lambda group, _: keys.late(group),
+    "stream": lambda _, stream: stream,
+    "dead-letters": lambda _, stream: keys.dead(stream),
 }
 
 
@@ -129,36 +129,57 @@ def is_done(redis: Redis, request_id: str) -> bool:
     return status is not None and status.state == "done"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", FEW)
-@pytest.mark.parametrize("name", OF_AN_ALIGNER)
-def test_no_key_ends_an_aligner(redis: Redis, server: str, name: str, kind: str) -> None:
-    book = GroupBook(redis)
-    book.add("bad", ["bingx:BAD/USDT:USDT", SERIES[1]], "1m", start_ms=0)
-    redis.delete(OF_AN_ALIGNER[name])
-    GARBAGE[kind](redis, OF_AN_ALIGNER[name])
-    if name == "groups":
-        redis.delete(keys.groups())
-    book.add("good", SERIES, "1m", start_ms=0)
-    for exchange in ("bingx", "kucoinfutures"):
-        publish(redis, exchange, range(5), 0, 5)
+@contextmanager
+def aligning(server: str) -> Iterator[threading.Thread]:
+    """An aligner as it runs in a process of its own."""
     client = connect(server)
     process = AlignerProcess(client)
     thread = threading.Thread(target=process.run)
     thread.start()
     try:
-        if name == "aligners" and kind != "sorted set":
-            time.sleep(0.5)
-            redis.delete(keys.aligners())  # nobody can share groups out before
-        until = time.monotonic() + 20
-        while not redis.xlen(keys.aligned("good")) and time.monotonic() < until and thread.is_alive():
-            time.sleep(0.05)
-        assert thread.is_alive()
-        assert redis.xlen(keys.aligned("good")) == 1
+        yield thread
     finally:
         process.is_stopping = True
         thread.join(20)
         client.close()
+
+
+def check_rows(redis: Redis, thread: threading.Thread) -> None:
+    """An honest group gets its row."""
+    GroupBook(redis).add("good", SERIES, "1m", start_ms=0)
+    for exchange in ("bingx", "kucoinfutures"):
+        publish(redis, exchange, range(5), 0, 5)
+    until = time.monotonic() + 30
+    while not redis.xlen(keys.aligned("good")) and time.monotonic() < until and thread.is_alive():
+        time.sleep(0.05)
+    assert thread.is_alive()
+    assert redis.xlen(keys.aligned("good")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_no_key_of_a_group_costs_another_group_its_rows(redis: Redis, server: str, kind: str) -> None:
+    for number, (name, key_of) in enumerate(OF_A_GROUP.items()):
+        symbol = f"BAD{number}/USDT:USDT"
+        GroupBook(redis).add(f"bad-{name}", [f"bingx:{symbol}", SERIES[1]], "1m", start_ms=0)
+        key = key_of(f"bad-{name}", keys.candles("bingx", "1m", symbol))
+        redis.delete(key)
+        GARBAGE[kind](redis, key)
+    with aligning(server) as thread:
+        check_rows(redis, thread)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", GARBAGE)
+@pytest.mark.parametrize("key", [keys.groups(), keys.aligners()])
+def test_no_key_that_all_aligners_share_ends_one(redis: Redis, server: str, key: str, kind: str) -> None:
+    GARBAGE[kind](redis, key)
+    with aligning(server) as thread:
+        if kind != {keys.groups(): "set", keys.aligners(): "sorted set"}[key]:
+            time.sleep(0.3)
+            assert thread.is_alive()
+            redis.delete(key)  # nobody can share groups out before
+        check_rows(redis, thread)
 
 
 @pytest.mark.parametrize("kind", GARBAGE)

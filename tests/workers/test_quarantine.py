@@ -11,6 +11,7 @@ from redis import Redis
 from bus import keys
 from bus.audit import audit
 from bus.codec import decode
+from bus.counters import counts_of
 from bus.errors import MalformedPage
 from bus.messages import Candle, Gap, QuarantinedRows, Rejected
 from bus.requests import Claim, RequestBook
@@ -119,13 +120,14 @@ def test_quarantined_rows_are_published_with_their_page_once_counted_and_cut(red
     claim = book.claim(request(), 1, "w")
     assert isinstance(claim, Claim)
     book.fix_span(claim, 0, 240_000)
-    rejected = [Rejected(None, "time", "x" * 1_000)] * 30
+    rejected = [Rejected(None, "time", "x" * 1_000)] * 29 + [Rejected(60_000, "impossible", "y")]
     for _ in range(2):
         Publisher(redis).publish(claim, batch(0, 2), rejected=rejected)
     Publisher(redis).publish(claim, batch(2, 4, page=1))
     status = book.status("r1")
     assert status is not None
     assert (status.pages, status.quarantined) == (2, 30)
+    assert counts_of(redis, "bingx").quarantined == {"time": 29, "impossible": 1, "contradiction": 0}
     ((_, fields),) = redis.xrange(keys.quarantine("bingx"))
     told = decode(fields[b"b"], QuarantinedRows)
     assert (told.request_id, told.page, told.n, len(told.rows), told.rows[0].row) == ("r1", 0, 30, 20, "x" * 200)

@@ -53,6 +53,7 @@ class AlignerProcess:
         self._leases = GroupLeases(redis, process_name())
         self._share_at = self._look_at = 0.0
         self.is_stopping = False
+        self._was_cut_off = False
         self._begin()
 
     def _begin(self) -> None:
@@ -64,6 +65,7 @@ class AlignerProcess:
 
     def _begin_anew(self) -> None:
         self._begin()
+        self._was_cut_off = True
         self._share_at = 0.0
         time.sleep(_RECONNECT_S)
 
@@ -148,6 +150,7 @@ class AlignerProcess:
         free = [name for name in names if name not in self._held]
         if free and len(self._held) < share:
             self._take_up(self._leases.take(free, share - len(self._held)))
+        self._was_cut_off = False
 
     def _take_up(self, fences: dict[str, int]) -> None:
         """Begin with groups where their last commits left them."""
@@ -168,7 +171,10 @@ class AlignerProcess:
         if last.ended < CAREFUL_FROM:
             return None
         _log.warning("group taken with caution", extra={"group": name, "ended": last.ended})
-        return Caution(self._redis, name)
+        caution = Caution(self._redis, name)
+        if self._was_cut_off:  # whatever was being taken then, it was not that which ended it
+            caution.end()
+        return caution
 
     def _drop(self, names: Sequence[str]) -> None:
         for name in names:

@@ -10,7 +10,7 @@ from bus.requests import Claim
 from bus.streams import Published, Publisher, gap_slots
 
 
-def _publish(self: Publisher, claim: Claim, batch: CandleBatch, **counts: int) -> Published:
+def _publish(self: Publisher, claim: Claim, batch: CandleBatch, *, rejected: object = (), **counts: int) -> Published:
     redis: Any = self._redis
     stream = keys.candles(batch.exchange, batch.timeframe, batch.symbol)
     entry = redis.xadd(stream, {"s": redis.incr(keys.sequence(stream)), "b": encode(batch)})

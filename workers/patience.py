@@ -1,0 +1,68 @@
+"""An RQ worker that outlives refusals of the server which pass; RQ itself would end over most of them."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import RedisError
+from redis.client import Pipeline
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
+from rq.job import Job
+
+from bus.refusals import may_pass, wait_until_writable
+
+_log = logging.getLogger(__name__)
+
+
+class PatientWorker(SimpleWorker):
+    """Waits while the server is away, full, read-only or busy, and goes on.
+
+    What RQ could not note of a job is lost with it: the request of that job is put back by the sweeper.
+    """
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        while True:
+            try:
+                self.wait_for_turn()
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except RedisError as error:
+                if not may_pass(error):
+                    raise
+            wait_until_writable(self.connection, lambda: bool(self._stop_requested))
+            if self._stop_requested:
+                raise StopRequested
+
+    def wait_for_turn(self) -> None:
+        """Return when a job may be taken; here at once."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        with _passing("job given up", job_id=job.id):
+            super().execute_job(job, queue)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        with _passing("heartbeat not noted"):
+            super().heartbeat(timeout, pipeline)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        with _passing("suspension not looked up"):
+            super().check_for_suspension(burst)
+
+    def run_maintenance_tasks(self) -> None:
+        with _passing("upkeep put off"):
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
+    def teardown(self) -> None:
+        with _passing("end not noted"):
+            super().teardown()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _passing(event: str, **fields: str) -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        if not may_pass(error):
+            raise
+        _log.warning(event, extra={**fields, "cause": str(error)})
