@@ -23,7 +23,17 @@ REQUESTS = 300
 PROCESSES = 4
 WATCHED_S = 30.0
 DAY_MS = 86_400_000
-FAULTS = ("", "http_503=1", "http_500=1", "drop=1", "html=1", "truncated=1", "empty_body=1", "http_503=0.5")
+FAULTS = (
+    "",
+    "http_503=1",
+    "http_500=1",
+    "drop=1",
+    "html=1",
+    "truncated=1",
+    "empty_body=1",
+    "http_503=0.5",
+    "http_503=0.1",
+)
 
 
 def offered(faults: str) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from redis import Redis, ResponseError
 
 from bus import keys
 from bus.errors import DecodeError
+from bus.refusals import may_pass
 
 #: The scripts count in steps of so many seconds of the server's clock.
 STEP_S: Final = 10
@@ -76,6 +77,8 @@ def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:
     try:
         return _traffic(redis, exchange, egress)
     except (ResponseError, ValueError, KeyError) as error:
+        if may_pass(error):
+            raise
         where = f"{keys.traffic(exchange, egress)} and {keys.breaker(exchange, egress)}"
         raise DecodeError(f"the traffic to {exchange} cannot be read ({error}); delete {where}") from error
 
