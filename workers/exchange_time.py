@@ -118,7 +118,7 @@ class TimeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeClock:
-    """The clock of one exchange: measured once for all who share the cache, never guessed without saying so."""
+    """The clock of one exchange: measured as one begins, then once for all who share the cache."""
 
     def __init__(
         self,
@@ -155,10 +155,10 @@ class ExchangeClock:
 
     def reading(self) -> tuple[int, TimeStatus]:
         """The reference clock, ms, and what is known of the exchange's; asks where it is not known well enough."""
-        now_ms, has_stepped = self._read_clock()
-        if has_stepped:
-            _log.warning("the clock has stepped", extra={"exchange": self._name})
-            self.remeasure()
+        now_ms, may_have_stepped = self._read_clock()
+        if may_have_stepped:
+            _log.info("exchange time is measured anew", extra={"exchange": self._name})
+            self._measure_anew(self._held or self._last())
             now_ms = self._clock.now_ms()
         is_known = _is_fresh(self._held, now_ms) and abs(now_ms - self._looked_ms) < _LOOK_EVERY_MS
         if not is_known and now_ms >= self._asks_again_ms:
@@ -171,22 +171,26 @@ class ExchangeClock:
         return now_ms, status
 
     def _read_clock(self) -> tuple[int, bool]:
-        """The reference clock, ms, and whether it has stepped against a clock that never does since the last look.
+        """The reference clock, ms, and whether it may have stepped since what is known was measured.
 
-        What was measured before would be wrong by the step: candles that are open would be taken for closed.
+        That would be wrong by the step: candles that are open would be taken for closed. Between two looks a clock that
+        never steps tells.
         """
         before_ms = int(self._monotonic() * 1000)
         now_ms = self._clock.now_ms()
         steady = sample(now_ms, before_ms, int(self._monotonic() * 1000) + 1)
         known, self._steady = self._steady, steady
-        if known is None:
-            return now_ms, False
+        if known is None:  # somebody else may have measured before a step that we did not see
+            return now_ms, self._last() is not None
         aged = widened(known, steady.measured_ms)
         return now_ms, aged.low_ms > steady.high_ms or steady.low_ms > aged.high_ms
 
     def remeasure(self) -> None:
         """Forget what was measured before now: a clock has stepped. It is kept only where no answer comes."""
-        asked_ms, before = self._clock.now_ms(), self._held
+        self._measure_anew(self._held)
+
+    def _measure_anew(self, before: ClockOffset | None) -> None:
+        asked_ms = self._clock.now_ms()
         # A clock that was set back makes what was measured before look new.
         self._learn(lambda: self._measured(None), lambda found: found.measured_ms > asked_ms and found != before)
 

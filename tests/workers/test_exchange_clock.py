@@ -57,17 +57,28 @@ def test_a_measured_offset_is_ok_and_says_how_far_it_may_be_off() -> None:
     assert abs(status.middle_ms - 600_000) <= status.bound_ms <= 30
 
 
-def test_the_exchange_is_asked_once_in_five_minutes_by_all_who_share_the_cache() -> None:
+def test_the_exchange_is_asked_as_each_begins_and_then_once_in_five_minutes_by_all_who_share_the_cache() -> None:
     venue = Ticking(FakeTime())
     cache = LocalCache(venue.time)
     clocks = [clock_of(venue, cache) for _ in range(3)]
     for _ in range(4):
         assert {status_of(clock).source for clock in clocks} == {"ok"}
         venue.time.sleep(MINUTE_S)
-    assert venue.asked_times == 1
+    assert venue.asked_times == 3
     venue.time.sleep(2 * MINUTE_S)
     assert {status_of(clock).source for clock in clocks} == {"ok"}
-    assert venue.asked_times == 2
+    assert venue.asked_times == 4
+
+
+@pytest.mark.parametrize("step_ms", [-70_000, 1_500, 70_000])
+def test_a_step_of_the_reference_clock_before_one_began_does_not_mislead_it(step_ms: int) -> None:
+    venue = Ticking(FakeTime())
+    cache = LocalCache(venue.time)
+    status_of(clock_of(venue, cache))
+    venue.time.began_ms += step_ms
+    venue.offset_ms -= step_ms  # the exchange's own clock runs on
+    status = status_of(clock_of(venue, cache))
+    assert status.low_ms <= venue.offset_ms <= status.high_ms
 
 
 def test_an_exchange_that_does_not_tell_leaves_the_cached_offset_wider_by_its_age(
