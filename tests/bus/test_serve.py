@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,8 @@ class Server:
         self.program = program
         self.data = data
         self.said = ""
-        self.socket = f"/tmp/candlebus-serve-{os.getpid()}.sock"  # the kernel takes short paths only
+        folder = tempfile.gettempdir()  # the kernel takes short paths only
+        self.socket = f"{folder}/candlebus-serve-{os.getpid()}.sock"
         self._log = data.parent / "log"
         self.process: subprocess.Popen[bytes] | None = None
 
