@@ -61,7 +61,7 @@ class ExchangeWorker(PatientWorker):
         self._desk = desk
         self._bus = bus
         self._lifespan = lifespan or Lifespan()
-        self._trimmed_at = 0.0
+        self._upkeep_at = self._trimmed_at = 0.0
         self._exchange = desk.exchange.facts.name
         self._job_id = ""
         self.ends_on_purpose = False
@@ -100,7 +100,13 @@ class ExchangeWorker(PatientWorker):
         if self.get_state() != WorkerStatus.BUSY:
             raise StopRequested
 
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Whether it is time for upkeep, by a clock that never steps: RQ asks this machine's, which may be set back."""
+        return time.monotonic() >= self._upkeep_at
+
     def run_maintenance_tasks(self) -> None:
+        self._upkeep_at = time.monotonic() + _UPKEEP_EVERY_S
         super().run_maintenance_tasks()
         try:
             put_back_overdue(self._bus, self._exchange)
