@@ -18,6 +18,7 @@ from bus.embedded import EmbeddedServer
 from bus.settings import Settings, child_environment
 from candlebus.sandbox import Sandbox
 from producers.client import Pending, Producer
+from workers.collector import spare_the_collector
 from workers.supervisor import command
 
 HERE = Path(__file__).parent
@@ -98,6 +99,7 @@ def bus(venue: str, limit: str | None, *, page_rows: int | None = None, **sandbo
         limit: ``N/S``, told to the workers too; None for the documented limits, with workers as they are.
         page_rows: Candles of a page, where it is not the documented number.
     """
+    spare_the_collector()  # a collection of 40 ms in this process makes arrivals count as one burst
     worker = command("worker", venue)
     if limit is not None or page_rows is not None:
         worker = [sys.executable, str(HERE / "worker_at.py"), venue, limit or "", str(page_rows or "")]

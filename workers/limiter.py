@@ -23,8 +23,9 @@ CONSERVATIVE_INTERVAL_S: Final = 0.7
 #: Its page size.
 CONSERVATIVE_ROWS: Final = 500
 _SHARES: Final[dict[Pace, float]] = {"half": 0.5, "full": 0.98}
-#: A slot that was slept over by more than this part of the margin is given up: its neighbours would crowd with it.
-_LATE_SHARE: Final = 0.8
+#: A slot that was slept over by more than this part of the margin is given up, for its neighbours would crowd with it;
+#: the rest of the margin is for the way to the exchange.
+_LATE_SHARE: Final = 0.5
 #: Longer pauses are for the caller to wait out, who can do something else.
 LONGEST_NAP_S: Final = 5.0
 #: So many slots in a row that are over before the server's answer is there: it is too far away for the limit.
