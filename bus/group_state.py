@@ -26,12 +26,14 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
         settled_ms: End of what its entries settle without a break, far ahead ones included, ms.
         pending: Candles read and not yet in a row.
         deferred: Entries so far ahead that they are read again when their time comes.
+        loaded: Entries whose candles are in memory; they and the deferred ones are unacknowledged.
     """
 
     read_id: str
     settled_ms: int
     pending: int
     deferred: int
+    loaded: int = 0
 
 
 class GroupState(msgspec.Struct, frozen=True, kw_only=True, tag="group-state.v2", tag_field="type"):

@@ -23,7 +23,7 @@ COMMANDS: Final[dict[Kind, dict[Level, str]]] = {
     "sorted set": {"read": "zscore zrange zrangebyscore zcard zcount", "write": "zadd zrem zremrangebyscore"},
     "stream": {
         "read": "xread xrange xrevrange xlen xpending xinfo|groups xinfo|stream",
-        "consume": "xreadgroup xack xgroup|create",
+        "consume": "xreadgroup xack xgroup|create xgroup|setid",
         "write": "xadd xtrim",
     },
 }

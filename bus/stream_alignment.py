@@ -119,6 +119,26 @@ class StreamAligner:
         if known.rise():
             self.members.has_risen(known, version)
 
+    def unsettle(self, source: str, spans: Iterable[Sequence[int]]) -> None:
+        """Pages of a source are lost that were taken before the state was saved, and not decided.
+
+        The source waits for them: it is settled up to what is decided, and where its pages are here. One that is left
+        out has taken no part since what is decided.
+
+        Args:
+            source: Which of the sources.
+            spans: What those of its pages settle that are here, ``(since_ms, until_ms)``.
+        """
+        if self.members.has(source):
+            self._source(source).unsettle(spans)
+            self.members.has_fallen(self._source(source))
+        else:
+            self.members.lose(source)
+
+    def decided_of(self, source: str) -> int:
+        """Every candle of the source that opens before this instant, ms, is decided."""
+        return self._source(source).decided_ms
+
     def poll(self) -> list[AlignedRow]:
         """The rows that are final and were not returned before, in time order."""
         rows = self._final_rows()

@@ -60,6 +60,12 @@ class Members:
             passed = next(at for front_ms, at in self._steps if front_ms > source.watermark_ms)
             source.behind_ms = max(passed, version)
 
+    def has_fallen(self, source: Source) -> None:
+        """A member is settled less far than it was; from now on others may wait for it."""
+        front_ms = max(one.watermark_ms for one in self._sources.values() if one.begin_ms != NEVER_MS)
+        self._steps = [(front_ms, self.clock_ms)]
+        source.behind_ms = self.clock_ms if source.watermark_ms < front_ms else None
+
     def _raise_front(self, front_ms: int, version: int) -> None:
         """Somebody is further than all others were, since a page of that version."""
         if self._steps and front_ms <= self._steps[-1][0]:
@@ -106,10 +112,21 @@ class Members:
         source = self.now[name]
         decided_ms = max(member.decided_ms for member in self.now.values())
         from_ms = max(source.watermark_ms, decided_ms, self.log[0].from_ms)
-        self.log = without(self.log, name, from_ms)
         source.leave(from_ms)
+        self._leave_out(name, from_ms)
+
+    def _leave_out(self, name: str, from_ms: int) -> None:
+        self.log = without(self.log, name, from_ms)
         if from_ms == self.log[0].from_ms:
             self._begin()
+
+    def lose(self, name: str) -> None:
+        """What a source that was left out brought before is lost: it is left out from what is decided on."""
+        source = self._sources[name]
+        from_ms = max(self.log[0].from_ms, *(member.decided_ms for member in self.now.values()))
+        if from_ms < source.end_ms:
+            self._leave_out(name, from_ms)
+            source.end_ms = from_ms
 
     def returned(self) -> list[str]:
         """The sources left out that have settled as much as the slowest member, so that they can come back."""

@@ -2,7 +2,7 @@
 
 import operator
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, repeat
 from typing import Any, Final
 
@@ -142,6 +142,15 @@ class Source:
             self.settled += self.ahead[:reached]
             self.ahead = self.ahead[reached:]
         return True
+
+    def unsettle(self, spans: Iterable[Sequence[int]]) -> None:
+        """Settled is what is decided, and these spans ``(since_ms, until_ms)``; candles that wait go on waiting."""
+        self.watermark_ms = self._reach_ms = min(self.watermark_ms, max(self.decided_ms, self.begin_ms))
+        self.ahead, self.settled = [*self.settled, *self.ahead], []
+        self.spans = Spans()
+        for since_ms, until_ms in spans:
+            self.extend(since_ms, until_ms)
+        self.rise()
 
     def decide(self, before_ms: int) -> None:
         """Lets go of every candle that opens before the instant, ms."""

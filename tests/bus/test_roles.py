@@ -29,7 +29,7 @@ _NEVER = """
     memory|doctor module|list monitor psubscribe psync publish replicaof save script|flush script|kill shutdown
     slowlog|get spublish subscribe swapdb wait
     copy dump getdel getset migrate move object|encoding rename restore sort spop unlink xautoclaim xclaim xdel
-    xgroup|destroy xgroup|setid xsetid append mset setrange lpop blpop lset zpopmin zunionstore sunionstore pfadd
+    xgroup|destroy xsetid append mset setrange lpop blpop lset zpopmin zunionstore sunionstore pfadd
 """
 NEVER = _NEVER.split()
 #: Everybody may leave, whatever the users say.

@@ -125,6 +125,13 @@ STREAM: Final = [
 #: Of the commit and of who may make it.
 COMMIT: Final = [
     Mutant(
+        "what waited and is not pending any more is not missed",
+        "workers/aligner/backlog.py",
+        "return self._awaited > 0",
+        "return False",
+        "workers/test_aligner_faults.py::test_what_waited_is_read_again_where_somebody_destroyed_the_consumer_group",
+    ),
+    Mutant(
         "a former owner may commit",
         "bus/scripts/commit_rows.lua",
         "if held[1] ~= ARGV[1] then",

@@ -13,6 +13,7 @@ import workers.aligner.group
 from bus import keys
 from bus.alignment import align_candles
 from bus.connection import connect
+from bus.group_state import Restored, restored
 from bus.group_status import members_of
 from bus.groups import GroupBook
 from bus.membership import align_pieces
@@ -259,6 +260,37 @@ def test_a_stream_that_somebody_deleted_is_read_again_once_it_is_back(redis: Red
     own.close()
 
 
+def test_what_waited_is_read_again_where_somebody_destroyed_the_consumer_group(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", range(6), 0, 6)
+    publish(redis, "kucoinfutures", range(3), 0, 3)
+    owner = Owner(redis, group)
+    owner.align()
+    redis.xgroup_destroy(stream_of("bingx"), keys.align_consumer_group("g"))
+    assert owner.step() == "removed"
+    GroupBook(redis).begin_reading(group)
+    publish(redis, "kucoinfutures", range(3, 6), 3, 6)
+    owner.restart()
+    owner.align()
+    assert minutes(written(redis)) == list(range(6))
+    assert late(redis) == []
+
+
+def test_where_what_waited_is_gone_for_good_the_rows_wait_for_it(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", range(6), 0, 6)
+    publish(redis, "kucoinfutures", range(3), 0, 3)
+    owner = Owner(redis, group)
+    owner.align()
+    redis.xtrim(stream_of("bingx"), maxlen=0, approximate=False)
+    publish(redis, "kucoinfutures", range(3, 6), 3, 6)
+    owner.restart()
+    owner.align()
+    assert minutes(written(redis)) == [0, 1, 2]
+    assert GroupBook(redis).status("g").held_by == SERIES[0]
+    publish(redis, "bingx", range(3, 6), 3, 6, version=2, price_of=1)
+    owner.align()
+    assert minutes(written(redis)) == list(range(6))
+
+
 def test_rows_are_written_when_the_servers_memory_has_run_out(redis: Redis, group: Group) -> None:
     settle_both(redis, 0, 3)
     owner = Owner(redis, group)
@@ -270,7 +302,19 @@ def test_rows_are_written_when_the_servers_memory_has_run_out(redis: Redis, grou
     assert len(written(redis)) == 3
 
 
-def story(redis: Redis, chance: random.Random, group: Group) -> None:
+def lose(redis: Redis, chance: random.Random, group: Group) -> None:
+    """Somebody takes from a group what waits in it: all of a stream, or one entry."""
+    place, consumers = chance.randrange(2), keys.align_consumer_group("g")
+    stream, last = stream_of(VENUES[place]), restored(redis, [group])[0]
+    assert isinstance(last, Restored)
+    waiting = redis.xpending_range(stream, consumers, "-", last.progress[place].read_id, 100)
+    if chance.random() < 0.5:
+        redis.xgroup_destroy(stream, consumers)
+    elif waiting:
+        redis.xack(stream, consumers, chance.choice(waiting)["message_id"])
+
+
+def story(redis: Redis, chance: random.Random, group: Group, *more: str) -> None:
     """Pages in any order, some twice, read by owners that die before, between and after their commits."""
     pages = []
     for exchange in VENUES:
@@ -285,7 +329,7 @@ def story(redis: Redis, chance: random.Random, group: Group) -> None:
     for number, page in enumerate(pages):
         publish(redis, *page, version=number * 20_000, price_of=1)
         owner = owners[-1]
-        match chance.choice(["step", "step", "align", "die", "die after reading", "replaced", "wait"]):
+        match chance.choice(["step", "step", "align", "die", "die after reading", "replaced", "wait", *more]):
             case "step":
                 owner.step()
             case "align":
@@ -295,6 +339,10 @@ def story(redis: Redis, chance: random.Random, group: Group) -> None:
             case "die after reading":
                 name = keys.align_consumer_group("g")
                 redis.xreadgroup(name, "aligner", dict.fromkeys(map(stream_of, VENUES), ">"))
+                owner.restart()
+            case "forgotten":
+                lose(redis, chance, group)
+                GroupBook(redis).begin_reading(group)
                 owner.restart()
             case "replaced":
                 owner.leases.release(["g"])
@@ -333,6 +381,20 @@ def test_every_row_is_written_once_whoever_dies_when(server: str, seed: int, ahe
         story(redis, random.Random(seed), group)  # noqa: S311 - the same story for one seed
         assert written(redis) == [row.candles for row in align_candles(final_candles(), 60_000, MINUTE_MS)]
         assert not doubted(redis) & set(minutes(written(redis)))
+        assert [unacknowledged(redis, exchange) for exchange in VENUES] == [0, 0]
+
+
+@stories
+@given(seed=seeds, ahead=aheads)
+def test_rows_are_the_same_where_somebody_destroys_the_consumer_group_or_acknowledges_by_hand(
+    server: str, seed: int, ahead: int
+) -> None:
+    with connect(server) as redis, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers.aligner.group, "_AHEAD_CANDLES", ahead)
+        redis.flushall()
+        group = GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
+        story(redis, random.Random(seed), group, "forgotten", "forgotten")  # noqa: S311 - the same story for one seed
+        assert written(redis) == [row.candles for row in align_candles(final_candles(), 60_000, MINUTE_MS)]
         assert [unacknowledged(redis, exchange) for exchange in VENUES] == [0, 0]
 
 

@@ -36,6 +36,7 @@ class Backlog:
         self._settled = Spans([(start_ms, max(start_ms, progress.settled_ms))])
         self._loaded: list[Waiting] = []
         self._deferred: list[Waiting] = []
+        self._awaited, self._has_dead = progress.loaded + progress.deferred, False
 
     def was_read(self, entry_id: str) -> bool:
         """Whether the entry was read before the last commit of whoever aligned the group before."""
@@ -47,14 +48,37 @@ class Backlog:
             self.read_id = entry_id
         if batch is not None:
             self._settled.add(batch.since, batch.until)
+        elif self.was_read(entry_id):
+            self._awaited, self._has_dead = self._awaited - 1, True
 
     def loaded(self, entry_id: str, batch: CandleBatch) -> None:
         """The entry's candles are in memory."""
+        self._awaited -= self.was_read(entry_id)
         insort(self._loaded, Waiting(batch.until, batch.since, entry_id))
 
     def defer(self, entry_id: str, batch: CandleBatch) -> None:
         """The entry is to be read again when its time comes."""
+        self._awaited -= self.was_read(entry_id)
         insort(self._deferred, Waiting(batch.until, batch.since, entry_id), key=_since)
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether, once what was pending is read, entries are missing that the former owner had not acknowledged."""
+        return self._awaited > 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether, by then, all of them are here and none had to be set aside."""
+        return not self.has_lost and not self._has_dead
+
+    def unsettle(self, decided_ms: int) -> list[tuple[int, int]]:
+        """Counts as settled what is decided, up to that instant, ms, and what is here; the spans in memory, ms."""
+        if self.has_lost:  # reading begins anew at the stream's first entry
+            self.read_id = "0-0"
+        self._settled = Spans([(self._start_ms, max(self._start_ms, decided_ms))])
+        for one in (*self._loaded, *self._deferred):
+            self._settled.add(one.since, one.until)
+        return [(one.since, one.until) for one in self._loaded]
 
     def reach(self, horizon_ms: int, most: int) -> int:
         """How far the horizon, ms, may move without more than about so many entries becoming due."""
@@ -92,7 +116,8 @@ class Backlog:
         Args:
             pending: How many of its candles wait.
         """
-        return Progress(self.read_id, self._settled.watermark(self._start_ms), pending, len(self._deferred))
+        settled_ms = self._settled.watermark(self._start_ms)
+        return Progress(self.read_id, settled_ms, pending, len(self._deferred), len(self._loaded))
 
 
 def _since(waiting: Waiting) -> int:

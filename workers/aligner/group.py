@@ -68,6 +68,7 @@ class GroupAligner:
         self._names = _names(group, list(self._series))
         self._unread: dict[str, str] = dict.fromkeys(self._series, "0-0")  # of the pending lists
         self._full: set[str] = set()
+        self._lost: list[str] = []
         self._dead: list[_Dead] = []
         self._late: list[LateCandle] = []
         self._has_news = False
@@ -114,6 +115,27 @@ class GroupAligner:
         if self._unread:
             self._unread = {stream: entries[-1][0] for stream, entries in found.items() if stream in self._full}
             self._full = set() if self._unread else set(self._series)  # nothing new was read yet
+            if not self._unread:
+                self._find_lost()
+
+    def _find_lost(self) -> None:
+        """Looks, once all that was pending is read, whether it is all that had been read and not acknowledged.
+
+        It is not where somebody destroyed the consumer group, or acknowledged or deleted entries by hand, or where one
+        was set aside. The state counts their spans as settled, and the rows of their candles would be passed over.
+        """
+        for stream, name in self._series.items():
+            backlog = self._backlogs[name]
+            if not backlog.is_whole:
+                self._aligner.unsettle(name, backlog.unsettle(self._aligner.decided_of(name)))
+            if backlog.has_lost:
+                self._lost.append(stream)
+                _log.warning("entries lost, read again", extra={"group": self.group.name, "stream": stream})
+
+    def take_lost(self) -> list[str]:
+        """Streams that are to be read again from their first entry on, before the next commit; each is named once."""
+        lost, self._lost = self._lost, []
+        return lost
 
     def take_again(self, stream: str, entry_id: str, fields: Fields | None) -> None:
         """Takes an entry that :meth:`rereads` named; None where the stream has lost it."""

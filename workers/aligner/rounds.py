@@ -72,11 +72,16 @@ class Rounds:
             try:
                 _give(group, _entries(new), read_ids)
                 _give_again(group, again, old)
+                self._read_again(group)
             except _SERVER_AWAY:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is in an entry, the other groups go on
                 outcomes[id(group)] = _failed(group, error)
         return read_ids
+
+    def _read_again(self, group: GroupAligner) -> None:
+        for stream in group.take_lost():
+            self._redis.xgroup_setid(stream, keys.align_consumer_group(group.group.name), id="0")
 
     def _commit_all(self, groups: Sequence[GroupAligner], outcomes: dict[int, Outcome]) -> None:
         commits: list[tuple[GroupAligner, Commit]] = []
