@@ -172,15 +172,19 @@ class Injector:
     def _configured(self, name: str, value: str) -> Heal:
         def heal() -> bool:
             for _ in range(100):
+                if self._server.pid:
+                    self._server.start()  # it goes on, if another fault has stopped it
                 try:
                     return bool(self._server.control.config_set(name, value))
                 except redis_library.ResponseError as error:
                     if "max number of clients" not in str(error) and "BUSY" not in str(error):
                         raise
-                except redis_library.ConnectionError:
+                except (redis_library.ConnectionError, redis_library.TimeoutError):
                     if not self._server.pid:
                         return True  # it went down meanwhile, and its setting with it
                 time.sleep(_LOOK_S)
+            self._server.stop()  # others take every place there is
+            self._server.start()
             return True
 
         return heal

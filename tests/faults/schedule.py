@@ -104,6 +104,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "few_clients": _Kind(weight=1, targets=("server",), draw=lambda random: {"clients": 4}, holds=True),
     "busy_script": _Kind(weight=2, targets=("server",), holds=True),
     "forget_scripts": _Kind(weight=2, targets=("server",)),
+    "destroy_group": _Kind(weight=1, targets=("server",), draw=_which),
     "bomb": _Kind(weight=2, targets=VENUES, holds=True),
     # Not the server's: two faults of ours that it brings to light are open (docs/reliability.md, "Faults injected").
     "clock_step": _Kind(weight=3, targets=("worker", "aligner"), draw=_step, holds=True),
