@@ -1,5 +1,6 @@
 """What all workers have sent to an exchange from one address lately, how it went, and whether its breaker is open."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ STEP_S: Final = 10
 _STEPS: Final = 6
 #: Keys that one step of a walk looks at: about a millisecond of the server.
 _AT_ONCE: Final = 5_000
+_LENGTH: Final = re.compile(r"^[0-9]+ ms: ")
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,16 @@ def addresses(redis: Redis, key: Callable[[str, str], str]) -> dict[str, list[st
     for exchange, _, egress in (name.removeprefix(prefix).partition(":") for name in found):
         by_exchange.setdefault(exchange, []).append(egress)
     return by_exchange
+
+
+def pause_reason(value: object) -> str:
+    """Why an exchange is left alone, by what stands at :func:`bus.keys.pause`; empty where there is nothing.
+
+    There stands also how long the pause was to be, ``<ms> ms: <reason>``: if more is left of it than that, the server's
+    clock was set back, and whoever looks next (`reserve.lua`, `pause.lua`) cuts it to its length.
+    """
+    text = value.decode(errors="replace") if isinstance(value, bytes) else ""
+    return _LENGTH.sub("", text)
 
 
 def traffic(redis: Redis, exchange: str, egress: str) -> Traffic:

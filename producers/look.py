@@ -9,7 +9,7 @@ from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.queue import queue_of
-from bus.traffic import Traffic, addresses, traffic
+from bus.traffic import Traffic, addresses, pause_reason, traffic
 from producers.client import workers_of
 from producers.lag import oldest_wait_ms
 
@@ -87,6 +87,4 @@ def paused_ms(redis: Redis, exchange: str, egress: str) -> int:
 
 
 def _pause(redis: Redis, key: str, egress: str) -> Pause:
-    left_ms, reason = redis.pttl(key), redis.get(key)
-    text = reason.decode(errors="replace") if isinstance(reason, bytes) else ""
-    return Pause(egress=egress, left_ms=int(left_ms), reason=text)
+    return Pause(egress=egress, left_ms=int(redis.pttl(key)), reason=pause_reason(redis.get(key)))

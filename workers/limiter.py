@@ -14,6 +14,7 @@ from bus import keys
 from bus.errors import BusUnavailable, OutOfService, Paused
 from bus.scripts import Script
 from bus.settings import Pace
+from bus.traffic import pause_reason
 from workers.breaker import OUTAGE_S, PROBE_LEASE_US, Breaker
 from workers.exchanges.base import Facts, Limit
 from workers.exchanges.pauses import LONGEST_WAIT_MS
@@ -194,7 +195,8 @@ class Limiter:
 
     def paused_ms(self) -> int:
         """How long the pause still lasts, ms; 0 when there is none."""
-        return max(0, int(self._redis.pttl(self._pause_key)))
+        left_ms: Any = self._pause([self._pause_key, *self._keys[3:]], [0, "", 0])
+        return int(left_ms)
 
     def rest_ms(self) -> int:
         """How long a worker had better take no job, ms: they would only come back; 0 where they are done, or fail."""
@@ -202,6 +204,5 @@ class Limiter:
         return paused_ms if 0 < paused_ms <= LONGEST_WAIT_MS else self.breaker.rest_ms()
 
     def _paused_for(self, wait_s: float) -> str:
-        reason = self._redis.get(self._pause_key)
-        why = reason.decode(errors="replace") if isinstance(reason, bytes) else "it refused"
+        why = pause_reason(self._redis.get(self._pause_key)) or "it refused"
         return f"{self._exchange} is left alone for another {wait_s:.0f} s: {why}"

@@ -1,5 +1,6 @@
--- Leave an exchange alone for a while, unless a longer pause holds, and count its refusal.
+-- Leave an exchange alone for a while, unless a longer pause holds, and count its refusal; or only look, with 0 ms.
 -- KEYS: pause, traffic, counters of the exchange. ARGV: ms, reason, refusals to count.
+-- Returns how long the pause lasts, ms; 0 where there is none.
 local refusals = tonumber(ARGV[3])
 if refusals > 0 then
   local bucket = math.floor(redis.call('TIME')[1] / 10)
@@ -7,4 +8,14 @@ if refusals > 0 then
   redis.call('EXPIRE', KEYS[2], 120)
   redis.pcall('HINCRBY', KEYS[3], 'refusals', refusals)
 end
-if tonumber(ARGV[1]) > redis.call('PTTL', KEYS[1]) then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1]) end
+local wanted, left = tonumber(ARGV[1]), redis.call('PTTL', KEYS[1])
+if left > 0 then
+  local value = redis.pcall('GET', KEYS[1])
+  local given = type(value) == 'string' and tonumber(string.match(value, '^(%d+) ms: ') or '')
+  if given and left > given then  -- longer than it was given: the clock was set back
+    redis.call('PEXPIRE', KEYS[1], given)
+    left = given
+  end
+end
+if wanted > math.max(0, left) then redis.call('SET', KEYS[1], ARGV[1] .. ' ms: ' .. ARGV[2], 'PX', ARGV[1]) end
+return math.max(0, wanted, left)

@@ -6,7 +6,15 @@
 -- Returns {'go', µs within which to send, 1 for a probe}, {'wait', µs, slot or ''}, {'paused', µs left, ''} or
 --   {'broken', µs to the next probe, µs since the breaker opened}.
 local paused = redis.call('PTTL', KEYS[2])
-if paused > 0 then return {'paused', paused * 1000, ''} end
+if paused > 0 then
+  local value = redis.pcall('GET', KEYS[2])
+  local given = type(value) == 'string' and tonumber(string.match(value, '^(%d+) ms: ') or '')
+  if given and paused > given then  -- longer than it was given: the clock was set back
+    redis.call('PEXPIRE', KEYS[2], given)
+    paused = given
+  end
+  return {'paused', paused * 1000, ''}
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local cost, ahead, late = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

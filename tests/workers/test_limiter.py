@@ -171,6 +171,17 @@ def test_a_shorter_pause_does_not_cut_a_longer_one(redis: Redis) -> None:
     assert limiter.paused_ms() > 59_000
 
 
+def test_a_pause_lasts_no_longer_than_it_was_given_though_the_servers_clock_was_set_back(redis: Redis) -> None:
+    limiter = Limiter(redis, "bingx", "default", FAST)
+    limiter.pause(150, "HTTP 429")
+    redis.pexpire(keys.pause("bingx", "default"), 3_600_000)  # as if by now an hour lay between the clock and its end
+    assert 0 < limiter.paused_ms() <= 150
+    limiter.pause(100, "HTTP 429")
+    redis.pexpire(keys.pause("bingx", "default"), 3_600_000)
+    limiter.acquire(1)
+    assert limiter.paused_ms() == 0
+
+
 def test_budget_and_pause_do_not_outlive_their_use(redis: Redis) -> None:
     limiter = Limiter(redis, "bingx", "default", FAST)
     limiter.acquire(1)
