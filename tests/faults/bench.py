@@ -88,7 +88,7 @@ class Bench:
         self.fleet.start(self._environments(folder))
         self.traffic = Traffic(
             self._url("workers-bus"),
-            self.server.control,
+            self.server.connection(),
             [name for group in self.groups for name in group.series],
             self._start_ms,
             live=[f"{venue}:{_LIVE_COIN}/USDT:USDT" for venue in VENUES],

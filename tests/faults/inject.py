@@ -11,7 +11,7 @@ import redis as redis_library
 from redis import Redis
 
 from bus import keys
-from candlebus.sandbox import VENUES, Sandbox
+from candlebus.sandbox import Sandbox
 from candlebus.sandbox.faults import FAULTS
 from tests.faults.preload import Preload
 from tests.faults.processes import Fleet, send
@@ -200,7 +200,7 @@ class Injector:
 
     def _busy_script(self, _: Fault) -> Heal:
         client = self._server.control
-        runs = threading.Thread(target=_run_for_ever, args=(client,), daemon=True)
+        runs = threading.Thread(target=_run_for_ever, args=(self._server.connection(),), daemon=True)
         runs.start()
 
         def heal() -> bool:
@@ -236,9 +236,6 @@ class Injector:
 
         def heal() -> bool:
             self._preload.step(clock, 0)
-            if clock == "server":  # a pause lasts by so much longer; whoever sets a clock back has to lift it
-                with contextlib.suppress(redis_library.RedisError):
-                    self._server.control.delete(*(keys.pause(venue, "default") for venue in VENUES))
             return True
 
         return heal
@@ -247,6 +244,7 @@ class Injector:
 def _run_for_ever(redis: Redis) -> None:
     with contextlib.suppress(redis_library.RedisError):
         redis.eval(_FOR_EVER, 0)
+    redis.close()
 
 
 def _in_full() -> bool:

@@ -106,8 +106,7 @@ _KINDS: Final[dict[str, _Kind]] = {
     "forget_scripts": _Kind(weight=2, targets=("server",)),
     "destroy_group": _Kind(weight=1, targets=("server",), draw=_which),
     "bomb": _Kind(weight=2, targets=VENUES, holds=True),
-    # Not the server's: two faults of ours that it brings to light are open (docs/reliability.md, "Faults injected").
-    "clock_step": _Kind(weight=3, targets=("worker", "aligner"), draw=_step, holds=True),
+    "clock_step": _Kind(weight=3, targets=("worker", "aligner", "server"), draw=_step, holds=True),
     "link": _Kind(weight=60, targets=_LINKS, holds=True),
     "exchange": _Kind(weight=20, targets=VENUES, holds=True),
 }

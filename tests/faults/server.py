@@ -50,7 +50,11 @@ class ServerUnderTest:
         self.cuts = 0
         self.cut_bytes = 0
         self.options: list[str] = []
-        self.control: Redis = connect(f"unix://{self.socket}", socket_timeout_s=_PATIENCE_S)
+        self.control: Redis = self.connection()
+
+    def connection(self) -> Redis:
+        """A client past all proxies; ``control`` is for one thread only, since a start of the server cuts it off."""
+        return connect(f"unix://{self.socket}", socket_timeout_s=_PATIENCE_S)
 
     @property
     def pid(self) -> int:

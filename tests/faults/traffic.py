@@ -62,7 +62,7 @@ class Traffic:
 
         Args:
             url: The server as clients see it, through a proxy.
-            control: The server as the harness sees it.
+            control: The server as the harness sees it, by a connection of its own.
             live: Series whose newest candles are asked for now and then.
             start_ms: Where the spans of every series begin.
             most_open: So many requests are under way at most.
@@ -70,6 +70,7 @@ class Traffic:
         """
         self._client = connect(url, socket_timeout_s=4.0)
         self._producer = Producer(self._client)
+        self._control = control
         self._book = RequestBook(control)
         self._series = series
         self._live = live
@@ -98,6 +99,7 @@ class Traffic:
         self._ended.set()
         self._thread.join()
         self._client.close()
+        self._control.close()
 
     def open(self) -> list[Asked]:
         """The requests that are not done."""

@@ -51,6 +51,17 @@ def _smaller(*args: object) -> workers.limiter.Budget:
 
 workers.limiter.budget = _smaller  # type: ignore[assignment]
 
+_pause = workers.limiter.Limiter.pause
+#: Exchanges want up to five minutes of silence; a pause is a pause.
+LONGEST_PAUSE_MS = 6_000
+
+
+def _shorter(limiter: workers.limiter.Limiter, pause_ms: int, reason: str, *, refusals: int = 0) -> None:
+    _pause(limiter, min(pause_ms, LONGEST_PAUSE_MS), reason, refusals=refusals)
+
+
+workers.limiter.Limiter.pause = _shorter  # type: ignore[method-assign]
+
 import bus.cache
 
 bus.cache.Cache.__init__.__kwdefaults__["lease_ms"] = 2_000
