@@ -138,6 +138,7 @@ def test_a_probe_whose_worker_died_is_followed_by_another(redis: Redis) -> None:
 
 def test_a_server_clock_that_was_set_back_does_not_keep_it_open(redis: Redis) -> None:
     probing = opened(redis, probe_in_us=3_600_000_000)
+    assert probing.rest_ms() == 0, "workers take jobs: the next request probes"
     probing.acquire(1)
     assert probing.breaker.is_probing
 
