@@ -18,6 +18,8 @@ from bus.timeframes import timeframe
 
 #: What the entries of a stream tell of its open times: the candles, None for one that tells that there is none.
 Told = dict[int, set[Candle | None]]
+#: series, candle → the version under which it first came too late; it does so under every later one.
+Late = dict[tuple[str, Candle], int]
 
 
 class Window(msgspec.Struct):
@@ -70,17 +72,17 @@ class Evidence:
 
     def window(self, from_ms: int, to_ms: int) -> Window:
         """What is known of ``[from_ms, to_ms)``."""
-        late: set[tuple[str, int, Candle]] = set()
+        late: Late = {}
         for _, message in self._late.within(from_ms, to_ms):
-            late |= {(message.source, message.version, candle) for candle in candles_of(message)}
+            for candle in candles_of(message):
+                key = (message.source, candle)
+                late[key] = min(message.version, late.get(key, message.version))
         found = Window({}, {}, self.was_trimmed)
         for name in self._streams:
             found.candles[name], found.told[name] = self._candles(name, from_ms, to_ms, late)
         return found
 
-    def _candles(
-        self, name: str, from_ms: int, to_ms: int, late: set[tuple[str, int, Candle]]
-    ) -> tuple[list[Candle], Told]:
+    def _candles(self, name: str, from_ms: int, to_ms: int, late: Late) -> tuple[list[Candle], Told]:
         """The candles of a series that hold, and all that its entries tell."""
         kept: dict[int, tuple[int, Candle]] = {}
         told: Told = {}
@@ -88,7 +90,7 @@ class Evidence:
             candles = {candle.open_time: candle for candle in candles_of(batch)}
             for at_ms in self._frame.open_times(max(from_ms, batch.since), min(to_ms, batch.until)):
                 candle = candles.get(at_ms)
-                if candle is not None and (name, batch.version, candle) in late:
+                if candle is not None and batch.version >= late.get((name, candle), batch.version + 1):
                     continue
                 told.setdefault(at_ms, set()).add(candle)
                 if entry_id in self._set_aside[name]:
