@@ -9,8 +9,10 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 demo: $(VENV)/.ready
 	@$(BIN)/candlebus demo
 
+# Most tests wait for processes, so several run at once: JOBS=0 for one after the other.
+JOBS ?= auto
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist worksteal $(TESTS)
 
 # Faults upon faults, and a check after each case: make chaos SEED=7 MINUTES=60 (FAULTS=…, STATE=file to go on from).
 chaos: $(VENV)/.ready
