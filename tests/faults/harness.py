@@ -135,10 +135,10 @@ class Harness:
         missing = bench.quiesce(self._recovery_s)
         asked = list(bench.traffic.asked.values())
         bench.server.start()
-        troubles = _violations(bench)
+        troubles = bench.fleet.too_large() + _violations(bench)
         troubles += compare(bench.server.control, bench.truth, asked, bench.groups, counts)
         troubles += [f"after {self._recovery_s:.0f} s without a fault {missing}"] if missing else []
-        troubles += [*_limits_exceeded(bench), *bench.fleet.too_large(), *bench.fleet.refused, *bench.traffic.troubles]
+        troubles += [*_limits_exceeded(bench), *bench.fleet.refused, *bench.traffic.troubles]
         return "\n".join(troubles[:_MOST_TOLD]), counts
 
 
