@@ -132,6 +132,13 @@ COMMIT: Final = [
         "workers/test_aligner_faults.py::test_what_waited_is_read_again_where_somebody_destroyed_the_consumer_group",
     ),
     Mutant(
+        "entries that were acknowledged already count as those that are awaited",
+        "workers/aligner/backlog.py",
+        "if self.was_read(entry_id) and not is_decided:",
+        "if self.was_read(entry_id):",
+        "workers/test_aligner_faults.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
+    ),
+    Mutant(
         "a former owner may commit",
         "bus/scripts/commit_rows.lua",
         "if held[1] ~= ARGV[1] then",

@@ -62,7 +62,7 @@ class Owner:
     """Holds a group, and reads and commits when told to."""
 
     def __init__(self, redis: Redis, group: Group, name: str = "me") -> None:
-        self._redis, self._group, self._rounds = redis, group, Rounds(redis)
+        self._redis, self._group = redis, group
         self.leases = GroupLeases(redis, name)
         self._fence = self.leases.take([group.name], 1)[group.name]
         self.restart()
@@ -72,6 +72,7 @@ class Owner:
         last = restored(self._redis, [self._group])[0]
         assert isinstance(last, Restored)
         self.aligner = GroupAligner(self._group, self._fence, last)
+        self._rounds = Rounds(self._redis)
 
     def step(self) -> Outcome:
         return self._rounds.run([self.aligner]).outcomes[0]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 import workers.aligner.group
+import workers.aligner.rounds
 from bus import keys
 from bus.alignment import align_candles
 from bus.connection import connect
@@ -31,6 +32,7 @@ from tests.workers.aligner_helpers import (
     written,
 )
 from workers.aligner.consumer import AlignerProcess
+from workers.aligner.group import READ_COUNT
 from workers.sweeper import trim_streams
 
 VENUES = ("bingx", "kucoinfutures")
@@ -275,6 +277,24 @@ def test_what_waited_is_read_again_where_somebody_destroyed_the_consumer_group(r
     assert late(redis) == []
 
 
+def test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that(redis: Redis, group: Group) -> None:
+    for minute in range(READ_COUNT + 2):
+        settle_both(redis, minute, minute + 1)
+    publish(redis, "bingx", range(10, 13), 10, 13)
+    owner = Owner(redis, group)
+    owner.align()
+    redis.xgroup_destroy(stream_of("bingx"), keys.align_consumer_group("g"))
+    GroupBook(redis).begin_reading(group)
+    publish(redis, "kucoinfutures", range(10, 13), 10, 13)
+    owner.restart()
+    redis.script_flush()
+    assert [owner.step(), owner.step()] == ["idle", "stale"], "what was read is pending, and no commit knows of it"
+    owner.restart()
+    owner.align()
+    assert minutes(written(redis)) == list(range(13))
+    assert late(redis) == []
+
+
 def test_where_what_waited_is_gone_for_good_the_rows_wait_for_it(redis: Redis, group: Group) -> None:
     publish(redis, "bingx", range(6), 0, 6)
     publish(redis, "kucoinfutures", range(3), 0, 3)
@@ -338,7 +358,11 @@ def story(redis: Redis, chance: random.Random, group: Group, *more: str) -> None
                 owner.restart()
             case "die after reading":
                 name = keys.align_consumer_group("g")
-                redis.xreadgroup(name, "aligner", dict.fromkeys(map(stream_of, VENUES), ">"))
+                redis.xreadgroup(name, "aligner", dict.fromkeys(map(stream_of, VENUES), ">"), chance.choice([None, 2]))
+                owner.restart()
+            case "die before a commit":
+                redis.script_flush()
+                owner.step()
                 owner.restart()
             case "forgotten":
                 lose(redis, chance, group)
@@ -393,7 +417,10 @@ def test_rows_are_the_same_where_somebody_destroys_the_consumer_group_or_acknowl
         patch.setattr(workers.aligner.group, "_AHEAD_CANDLES", ahead)
         redis.flushall()
         group = GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
-        story(redis, random.Random(seed), group, "forgotten", "forgotten")  # noqa: S311 - the same story for one seed
+        patch.setattr(workers.aligner.rounds, "READ_COUNT", 2)
+        patch.setattr(workers.aligner.group, "READ_COUNT", 2)
+        more = ["forgotten", "forgotten", "die before a commit", "die before a commit"]
+        story(redis, random.Random(seed), group, *more)  # noqa: S311 - the same story for one seed
         assert written(redis) == [row.candles for row in align_candles(final_candles(), 60_000, MINUTE_MS)]
         assert [unacknowledged(redis, exchange) for exchange in VENUES] == [0, 0]
 

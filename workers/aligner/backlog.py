@@ -42,23 +42,29 @@ class Backlog:
         """Whether the entry was read before the last commit of whoever aligned the group before."""
         return _order(entry_id) <= self._before_id
 
-    def read(self, entry_id: str, batch: CandleBatch | None) -> None:
-        """An entry was read; None where it is no batch."""
+    def read(self, entry_id: str, batch: CandleBatch | None, *, is_decided: bool = False) -> None:
+        """An entry was read.
+
+        Args:
+            batch: What is in it; None where that is no batch.
+            is_decided: Whether everything in it is decided: it was acknowledged, and an owner who read all again, since
+                something was lost, ended before its commit. Such an entry is none of those that are awaited.
+        """
         if _order(entry_id) > _order(self.read_id):
             self.read_id = entry_id
+        if self.was_read(entry_id) and not is_decided:
+            self._awaited -= 1
         if batch is not None:
             self._settled.add(batch.since, batch.until)
-        elif self.was_read(entry_id):
-            self._awaited, self._has_dead = self._awaited - 1, True
+        else:
+            self._has_dead = self._has_dead or self.was_read(entry_id)
 
     def loaded(self, entry_id: str, batch: CandleBatch) -> None:
         """The entry's candles are in memory."""
-        self._awaited -= self.was_read(entry_id)
         insort(self._loaded, Waiting(batch.until, batch.since, entry_id))
 
     def defer(self, entry_id: str, batch: CandleBatch) -> None:
         """The entry is to be read again when its time comes."""
-        self._awaited -= self.was_read(entry_id)
         insort(self._deferred, Waiting(batch.until, batch.since, entry_id), key=_since)
 
     @property

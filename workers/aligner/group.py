@@ -146,13 +146,14 @@ class GroupAligner:
 
     def _take(self, stream: str, entry_id: str, fields: Fields) -> None:
         """Takes an entry; one that is no batch of ours is set aside."""
-        backlog = self._backlogs[self._series[stream]]
+        name = self._series[stream]
+        backlog = self._backlogs[name]
         self._has_news = True
         try:
             if self._caution is not None and not self._caution.may_take(stream, entry_id):
                 raise BusError(f"{MOST_TRIES} attempts to take it ended without a commit")
             batch = decode(Entry.of(stream, (entry_id.encode(), fields)).body, CandleBatch)
-            backlog.read(entry_id, batch)
+            backlog.read(entry_id, batch, is_decided=self._aligner.is_decided(name, batch.until))
             self._load_or_defer(stream, entry_id, batch)
         except CandleBusError as error:
             backlog.read(entry_id, None)
