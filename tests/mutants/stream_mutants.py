@@ -129,10 +129,10 @@ COMMIT: Final = [
         "workers/aligner/backlog.py",
         "return self._awaited > 0",
         "return False",
-        "workers/test_aligner_faults.py::test_what_waited_is_read_again_where_somebody_destroyed_the_consumer_group",
+        "workers/test_aligner_faults.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
     ),
     Mutant(
-        "entries that were acknowledged already count as those that are awaited",
+        "acknowledged entries count as awaited ones",
         "workers/aligner/backlog.py",
         "if self.was_read(entry_id) and not is_decided:",
         "if self.was_read(entry_id):",
