@@ -30,12 +30,17 @@ _JOIN_S: Final = 5
 
 
 class Toxic(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to the traffic; only the numbers that its kind names count."""
+    """What happens to the traffic; only the numbers that its kind names count.
+
+    Attributes:
+        within: Of ``cut_before_reply``: only what is asked with this in it is counted.
+    """
 
     kind: ToxicKind
     ms: int = 0
     bytes: int = 0
     count: int = 0
+    within: str = ""
 
 
 class Dose:
@@ -97,7 +102,7 @@ class _Link:
     async def _ask(self, data: bytes, sink: asyncio.StreamWriter) -> bool:
         dose = self._proxy.dose
         if dose and dose.toxic.kind == "cut_before_reply" and not dose.strikes:
-            dose.asked += 1
+            dose.asked += dose.toxic.within.encode() in data
             if dose.asked == dose.toxic.count:
                 dose.strikes += 1
                 self._is_doomed = dose

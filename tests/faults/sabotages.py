@@ -51,11 +51,15 @@ def _many(
 
 
 def _cuts(count: int) -> tuple[Fault, ...]:
-    """Replies to workers that are lost, at one place of the conversation after another."""
-    return tuple(
-        Fault(kind="cut_before_reply", target="workers-bus", numbers={"count": at}, hold_s=0.3, pause_s=0.35)
-        for at in range(1, count + 1)
+    """Replies to workers that have published a page are lost, over and over."""
+    cut = Fault(
+        kind="cut_before_reply",
+        target="workers-bus",
+        numbers={"count": 1, "within": "candles.v1"},
+        hold_s=0.3,
+        pause_s=0.35,
     )
+    return (cut,) * count
 
 
 _POWER: Final = _many("tear_page", "server", 4, pause_s=0.6)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bus import keys
+from workers.aligner.backlog import Backlog
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Rounds
 
@@ -28,3 +29,5 @@ def _both(self: Rounds, groups: Sequence[GroupAligner], outcomes: Any) -> None:
 
 
 Rounds._commit_all = _both  # type: ignore[method-assign]
+# A second guard: who takes the group over misses what is not pending any more, and reads the stream again.
+Backlog.has_lost = property(lambda _: False)  # type: ignore[method-assign, assignment]
