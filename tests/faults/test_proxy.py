@@ -149,6 +149,12 @@ def test_cut_before_reply_loses_the_reply_of_what_was_done_and_only_once(
     assert dose.strikes == 1
 
 
+def test_only_what_is_asked_with_those_words_in_it_counts(client: socket.socket, proxy: Proxy) -> None:
+    proxy.poison(Toxic(kind="cut_before_reply", count=1, within="page"))
+    assert _ask(client, b"first") == b"<first"
+    assert _ask(client, b"a page") == b""
+
+
 def test_a_bomb_is_the_answer_to_whatever_is_asked(client: socket.socket, proxy: Proxy) -> None:
     proxy.poison(Toxic(kind="bomb"))
     client.sendall(b"GET / HTTP/1.1")
