@@ -194,7 +194,7 @@ def test_workers_and_aligners_of_a_shared_bus_end_when_asked(
         start("watch", BTC, settings=settings),
     ]
     wait_until(lambda: sum("-m workers" in line for line in left_of(tmp_path)) >= 3)
-    time.sleep(0.5)
+    time.sleep(3)  # until who watches has begun: before that it is interrupted, and says so by 130
     for process in processes:
         process.send_signal(signal.SIGINT)
     assert [process.wait(timeout=25) for process in processes] == [0, 0, 0]
