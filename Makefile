@@ -17,7 +17,7 @@ test: $(VENV)/.ready
 # Faults upon faults, and a check after each case: make chaos SEED=7 MINUTES=60 (FAULTS=…, STATE=file to go on from).
 chaos: $(VENV)/.ready
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
-	  $(if $(FAULTS),--faults $(FAULTS)) $(if $(STATE),--state $(STATE)) $(if $(SERVER),--server $(SERVER))
+	  $(if $(FAULTS),--faults $(FAULTS)) $(if $(STATE),--state $(STATE)) $(if $(SERVER),--server $(SERVER)) $(if $(WITHOUT),--without "$(WITHOUT)")
 
 sabotages: $(VENV)/.ready
 	$(BIN)/python -m tests.faults.sabotages $(ONLY)

@@ -30,7 +30,7 @@ def main() -> int:
     how = Set(program=given.server, brisk=not given.production_waits)
     harness = Harness(folder, seed, how, recovery_s=RECOVERY_S * (3 if given.production_waits else 1))
     first = max(given.first, tally.next_case)
-    cases = (case for case in schedule(seed) if case.number >= first)
+    cases = (case.without(given.without) for case in schedule(seed) if case.number >= first)
     violation = harness.run(cases, report)
     _say(tally.table())
     if violation:
@@ -46,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60, help="begin no case after so long")
     parser.add_argument("--faults", type=int, default=10**9, help="begin no case after so many")
     parser.add_argument("--state", type=Path, help="file of the cases that ran; the same seed goes on after them")
+    parser.add_argument("--without", action="append", default=[], help="faults to leave out, as in 'clock_step server'")
     parser.add_argument("--server", help="server program instead of the embedded one")
     parser.add_argument("--production-waits", action="store_true", help="leases and page sizes as in production")
     return parser.parse_args()

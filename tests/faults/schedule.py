@@ -1,6 +1,6 @@
 """Which faults come when: a pure function of the seed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 from typing import Final, Literal
 
@@ -47,6 +47,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     fsync: Fsync
     begins_epoch: bool
     faults: tuple[Fault, ...]
+
+    def without(self, names: Collection[str]) -> "Case":
+        """The same case without faults of these names, a kind and a target each, such as ``clock_step server``."""
+        kept = tuple(fault for fault in self.faults if f"{fault.kind} {fault.target}" not in names)
+        return msgspec.structs.replace(self, faults=kept)
 
 
 _Draw = Callable[[Random], dict[str, Number]]

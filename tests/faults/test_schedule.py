@@ -36,6 +36,12 @@ def test_every_kind_of_fault_is_drawn_and_known_to_the_injector() -> None:
     assert {kind for kind in kinds - {*TOXICS, *FAULTS} if not hasattr(Injector, f"_{kind}")} == set()
 
 
+def test_faults_that_are_left_out_leave_the_others_as_they_were() -> None:
+    whole = next(case for case in schedule(7) if any(fault.kind == "kill" for fault in case.faults))
+    kept = whole.without(["kill worker", "kill aligner", "kill guardian"])
+    assert kept.faults == tuple(fault for fault in whole.faults if fault.kind != "kill")
+
+
 def test_faults_survive_being_written_down() -> None:
     case = _cases(7)[0]
     assert msgspec.json.decode(msgspec.json.encode(case), type=Case) == case
