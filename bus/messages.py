@@ -183,10 +183,10 @@ class ContractMap(msgspec.Struct, frozen=True, kw_only=True, tag="contracts.v1",
 
 
 class ClockOffset(msgspec.Struct, frozen=True, kw_only=True, tag="clock.v1", tag_field="type"):
-    """Exchange time minus the server's time, as an interval that holds the truth, ms.
+    """Exchange time minus the server's time, as an interval that holds the truth unless that clock has stepped, ms.
 
     Attributes:
-        measured_ms: When it was measured, ms on the server's clock.
+        measured_ms: As of when, ms on the server's clock; it grows wider by the drift from then on.
     """
 
     low_ms: int

@@ -22,7 +22,8 @@ from producers.client import workers_of
 from producers.contracts import contract_map
 from producers.result import FetchResult
 from producers.venues import Fetched, Listed, Profile, TimeSync
-from workers.exchange_time import LOCAL_BOUND_MS, widened
+from workers.clock_offset import widened
+from workers.exchange_time import LOCAL_BOUND_MS
 from workers.exchanges import registry
 from workers.limiter import budget
 

@@ -50,12 +50,11 @@ class Desk:
         Raises:
             UnknownExchange: There is no such exchange.
         """
-        self._measuring = threading.Lock()
         self._ask_until_s = float("inf")
         self.exchange = Watched(
             registry.get(exchange_name),
             on_refusal=self.note_refusal,
-            on_clock_rejected=self._remeasure,
+            on_clock_rejected=lambda: self.time.remeasure(),
             on_failure=lambda error: self.limiter.breaker.note_failure(error),
             on_answer=lambda: self.limiter.breaker.note_answer(),
         )
@@ -112,10 +111,6 @@ class Desk:
                 wait_ms,
                 f"another program at this address spends its limit: {left.remaining} left for {left.reset_ms} ms",
             )
-
-    def _remeasure(self) -> None:
-        with self._measuring:  # several threads may hear the same complaint at once
-            self.time.remeasure()
 
     def exchange_now_ms(self) -> int:
         """The exchange's time, never ahead of the truth, ms; by the last known offset where it does not tell.

@@ -31,9 +31,10 @@ _log = logging.getLogger(__name__)
 PAGES_A_TURN: Final = 4
 #: A turn that nobody waits for ends all the same after so many pages, well within its time.
 MOST_PAGES_A_TURN: Final = 100
-#: How long a turn waits for readers of a stream at its high-water mark before it goes back to the queue.
-_ROOM_WAIT_S: Final = 10.0
-_ROOM_LOOK_S: Final = 0.5
+#: How long a turn waits for readers of a stream at its high-water mark, or for a page to close, before it goes back to
+#: the queue.
+_LONGEST_WAIT_S: Final = 10.0
+_LOOK_S: Final = 1.0
 
 
 class _Window(NamedTuple):
@@ -48,7 +49,8 @@ class Turn:
     """One turn of one request.
 
     Attributes:
-        was_cut_short: Whether it ended for no fault of its own: a shutdown, or a stream that is full.
+        was_cut_short: Whether it ended for no fault of its own: a shutdown, a stream that is full, or a page that has
+            not closed yet.
     """
 
     def __init__(
@@ -92,11 +94,11 @@ class Turn:
         for number in range(MOST_PAGES_A_TURN):
             if since_ms >= end_ms or (number and number % PAGES_A_TURN == 0 and self._others_wait()):
                 return
-            if self._should_stop() or not self._found_room():
-                self.was_cut_short = True
-                return
             listed_ms = first_listed(contract, self._timeframe, since_ms, end_ms)
             until_ms = page_end(listed_ms, end_ms, self._timeframe, self._desk.budget.rows)
+            if self._should_stop() or not self._may_ask(until_ms):
+                self.was_cut_short = True
+                return
             yield _Window(since_ms, until_ms, self._desk.exchange_now_ms())
             since_ms = until_ms
 
@@ -112,15 +114,30 @@ class Turn:
     def _span(self) -> tuple[int, int]:
         return span_of(self._request, self._timeframe, self._desk.exchange_now_ms())
 
-    def _found_room(self) -> bool:
-        """Whether the stream takes another page, if need be after a wait; asked before the exchange is."""
-        deadline = time.monotonic() + _ROOM_WAIT_S
-        while not self._publisher.has_room(self._request):
+    def _may_ask(self, until_ms: int) -> bool:
+        """Whether the page that ends at ``until_ms`` may be asked for, if need be after a wait."""
+        deadline = time.monotonic() + _LONGEST_WAIT_S
+        while not (self._has_room() and self._has_closed(until_ms)):
             if time.monotonic() > deadline or self._should_stop():
                 return False
-            trim_streams(self._redis, self._request.exchange)
-            time.sleep(_ROOM_LOOK_S)
+            time.sleep(_LOOK_S)
         return True
+
+    def _has_room(self) -> bool:
+        """Whether the stream takes another page; what its readers have read makes room."""
+        if self._publisher.has_room(self._request):
+            return True
+        trim_streams(self._redis, self._request.exchange)
+        return False
+
+    def _has_closed(self, until_ms: int) -> bool:
+        """Whether every candle up to ``until_ms`` has closed: the span may have been fixed by a time that ran ahead."""
+        now_ms = self._desk.exchange_now_ms()
+        if closed_until(now_ms, self._timeframe, SETTLE_MS) >= until_ms:
+            return True
+        about = {"request_id": self._request.request_id, "until": iso(until_ms), "exchange_time": iso(now_ms)}
+        _log.warning("page has not closed", extra=about)
+        return False
 
     def _fetched(self, contract: Contract, window: "_Window") -> tuple["_Window", FetchedPage]:
         desk = self._desk

@@ -4,12 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 
 from bus import keys
+from bus.cache import Cache
+from bus.clock import RedisClock
+from bus.codec import decode, encode
 from bus.errors import ClockRejected, ExchangeUnavailable, RateLimited, UnknownSymbol, WorkerEnding
-from bus.messages import Candle
+from bus.messages import Candle, ClockOffset
 from bus.settings import Settings
 from candlebus.sandbox import Sandbox
 from tests.workers.exchange_fakes import MINUTE, Venue
@@ -56,9 +60,7 @@ def test_a_clock_ten_minutes_off_changes_nothing(desk: Opened, sandbox: Sandbox,
     assert sandbox.now_ms(exchange) - 2_000 <= now_ms <= sandbox.now_ms(exchange)
 
 
-def test_a_worker_measures_as_it_begins_and_then_what_anyone_measured_serves_all(
-    desk: Opened, sandbox: Sandbox
-) -> None:
+def test_a_worker_measures_exchange_time_once_as_it_begins(desk: Opened, sandbox: Sandbox) -> None:
     before = sandbox.stats("bingx").by_path.get(TIME, 0)
     desks = [desk() for _ in range(5)]
     for one in desks * 3:
@@ -81,11 +83,6 @@ def test_an_exchange_that_does_not_tell_its_time_leaves_the_last_offset(
 
 def aged(redis: Redis, minutes: int) -> bytes:
     """The last offset as if it had been measured so long ago."""
-    import msgspec
-
-    from bus.codec import decode, encode
-    from bus.messages import ClockOffset
-
     found: Any = redis.get(keys.clock_last("bingx"))
     offset = decode(found, ClockOffset)
     return encode(msgspec.structs.replace(offset, measured_ms=offset.measured_ms - minutes * 60_000))
@@ -155,17 +152,34 @@ def test_a_complaint_about_the_clock_has_it_measured_before_the_next_try() -> No
     assert happened == ["clock"]
 
 
-def test_on_a_complaint_about_the_clock_all_workers_get_the_new_offset(
+def test_a_complaint_about_the_clock_has_the_worker_measure_and_tell_anew(
     redis: Redis, desk: Opened, sandbox: Sandbox
 ) -> None:
-    own, other, late = desk(), desk(), desk()
-    for one in (own, other):
-        one.exchange_now_ms()
+    own = desk()
+    own.exchange_now_ms()
     sandbox.plan("bingx", clock_skew_ms=-OFF_MS)
     own.time.remeasure()
-    other.time._looked_ms -= 10_000
-    for one in (own, other, late):
+    for one in (own, desk()):
         assert sandbox.now_ms("bingx") - 2_000 <= one.exchange_now_ms() <= sandbox.now_ms("bingx")
+    told = Cache(redis, RedisClock(redis)).get(keys.clock("bingx"), ClockOffset)
+    assert told is not None
+    assert told.low_ms < -OFF_MS + 2_000
+
+
+def test_a_worker_that_stood_idle_while_the_servers_clock_was_wrong_is_not_misled(
+    redis: Redis, desk: Opened, sandbox: Sandbox
+) -> None:
+    """What another measured and told meanwhile is wrong by the step once the server's clock is right again."""
+    idle = desk()
+    idle.exchange_now_ms()
+    wrong = ClockOffset(low_ms=OFF_MS, high_ms=OFF_MS + 10, measured_ms=RedisClock(redis).now_ms() - 20_000)
+    for key in (keys.clock("bingx"), keys.clock_last("bingx")):
+        redis.set(key, encode(wrong))
+    idle.time._tells_again_ms -= 10_000
+    assert sandbox.now_ms("bingx") - 2_000 <= idle.exchange_now_ms() <= sandbox.now_ms("bingx")
+    told = Cache(redis, RedisClock(redis)).get(keys.clock("bingx"), ClockOffset)
+    assert told is not None
+    assert told.high_ms < OFF_MS / 2, "and puts right what producers go by"
 
 
 def test_candles_of_the_watched_exchange_are_the_exchanges_own(desk: Opened, sandbox: Sandbox) -> None:

@@ -1,13 +1,17 @@
 """The exchange's clock as a service: measured, cached, or guessed, and always saying which."""
 
 import logging
+import threading
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus import keys
 from bus.errors import ClockRejected, ExchangeUnavailable, RateLimited
+from bus.messages import ClockOffset
 from tests.workers.exchange_fakes import FakeTime, Venue
 from workers.exchange_time import LOCAL_BOUND_MS, ExchangeClock, TimeStatus
 from workers.local_cache import LocalCache
@@ -46,6 +50,12 @@ def clock_of(venue: Ticking, cache: LocalCache | None = None) -> ExchangeClock:
     return ExchangeClock(venue, **known, monotonic=lambda: venue.time.passed_s)
 
 
+def step(venue: Ticking, step_ms: int) -> None:
+    """Set the reference clock; the exchange's own runs on."""
+    venue.time.began_ms += step_ms
+    venue.offset_ms -= step_ms
+
+
 def status_of(clock: ExchangeClock) -> TimeStatus:
     return clock.reading()[1]
 
@@ -57,7 +67,7 @@ def test_a_measured_offset_is_ok_and_says_how_far_it_may_be_off() -> None:
     assert abs(status.middle_ms - 600_000) <= status.bound_ms <= 30
 
 
-def test_the_exchange_is_asked_as_each_begins_and_then_once_in_five_minutes_by_all_who_share_the_cache() -> None:
+def test_each_asks_the_exchange_as_it_begins_and_then_once_in_five_minutes() -> None:
     venue = Ticking(FakeTime())
     cache = LocalCache(venue.time)
     clocks = [clock_of(venue, cache) for _ in range(3)]
@@ -67,7 +77,40 @@ def test_the_exchange_is_asked_as_each_begins_and_then_once_in_five_minutes_by_a
     assert venue.asked_times == 3
     venue.time.sleep(2 * MINUTE_S)
     assert {status_of(clock).source for clock in clocks} == {"ok"}
-    assert venue.asked_times == 4
+    assert venue.asked_times == 6
+
+
+def test_what_is_known_is_told_to_producers_by_the_reference_clock() -> None:
+    venue = Ticking(FakeTime())
+    cache = LocalCache(venue.time)
+    clock = clock_of(venue, cache)
+    for step_ms in (0, -90_000, 90_000, 0):
+        step(venue, step_ms)
+        clock.reading()
+        for key in (keys.clock("venue"), keys.clock_last("venue")):
+            told = cache.get(key, ClockOffset)
+            assert told is not None
+            assert told.low_ms <= venue.offset_ms <= told.high_ms
+            assert told.high_ms - told.low_ms < 200
+        venue.time.sleep(11)
+    venue.error = ExchangeUnavailable("venue", "away")
+    venue.time.sleep(keys.CLOCK_TTL_MS / 1000)
+    clock.reading()
+    assert cache.get(keys.clock("venue"), ClockOffset) is None, "nothing measured within five minutes"
+    assert cache.get(keys.clock_last("venue"), ClockOffset) is not None
+
+
+def test_what_the_server_lost_is_told_again_within_ten_seconds() -> None:
+    venue = Ticking(FakeTime())
+    clock = clock_of(venue)
+    clock.reading()
+    clock._cache = empty = LocalCache(venue.time)
+    clock.reading()
+    assert empty.get(keys.clock("venue"), ClockOffset) is None
+    venue.time.sleep(10)
+    clock.reading()
+    assert empty.get(keys.clock("venue"), ClockOffset) is not None
+    assert venue.asked_times == 1
 
 
 @pytest.mark.parametrize("step_ms", [-70_000, 1_500, 70_000])
@@ -75,10 +118,42 @@ def test_a_step_of_the_reference_clock_before_one_began_does_not_mislead_it(step
     venue = Ticking(FakeTime())
     cache = LocalCache(venue.time)
     status_of(clock_of(venue, cache))
-    venue.time.began_ms += step_ms
-    venue.offset_ms -= step_ms  # the exchange's own clock runs on
+    step(venue, step_ms)
     status = status_of(clock_of(venue, cache))
     assert status.low_ms <= venue.offset_ms <= status.high_ms
+
+
+@pytest.mark.parametrize("step_ms", [-70_000, 70_000])
+def test_what_another_measured_while_the_reference_clock_was_wrong_misleads_nobody(step_ms: int) -> None:
+    venue = Ticking(FakeTime())
+    cache = LocalCache(venue.time)
+    idle, busy = clock_of(venue, cache), clock_of(venue, cache)
+    for clock in (idle, busy):
+        clock.reading()
+    venue.time.sleep(20)
+    step(venue, step_ms)
+    busy.reading()
+    venue.time.sleep(5)
+    step(venue, -step_ms)  # right again before the other looked
+    venue.time.sleep(5)
+    now_ms, status = idle.reading()
+    assert now_ms + status.low_ms <= venue.time.now_ms() + venue.offset_ms
+    assert status.low_ms <= venue.offset_ms <= status.high_ms
+
+
+@pytest.mark.parametrize("step_ms", [-70_000, 70_000])
+def test_a_reference_clock_that_is_wrong_just_while_the_exchange_answers_misleads_nobody(step_ms: int) -> None:
+    class Stepping(Ticking):
+        def server_time(self, http: Any) -> int:
+            step(self, step_ms)
+            return super().server_time(http)
+
+    venue = Stepping(FakeTime())
+    clock = clock_of(venue)
+    clock.reading()
+    step(venue, -step_ms)
+    now_ms, status = clock.reading()
+    assert now_ms + status.low_ms <= venue.time.now_ms() + venue.offset_ms
 
 
 def test_an_exchange_that_does_not_tell_leaves_the_cached_offset_wider_by_its_age(
@@ -144,16 +219,26 @@ def test_after_a_complaint_about_the_clock_the_former_offset_is_forgotten() -> N
     assert venue.asked_times == 2
 
 
-def test_two_who_complain_at_once_measure_once() -> None:
+def test_two_threads_that_complain_at_once_measure_once() -> None:
     venue = Ticking(FakeTime())
-    cache = LocalCache(venue.time)
-    first, second = clock_of(venue, cache), clock_of(venue, cache)
-    asked_ms = venue.time.now_ms()
-    first.remeasure()
-    before = venue.asked_times
-    venue.time.passed_s = (asked_ms - venue.time.began_ms) / 1000  # the second complained at the same moment
-    second.remeasure()
-    assert venue.asked_times == before
+    clock = clock_of(venue)
+    clock.reading()
+    venue.time.sleep(1)
+    complained = threading.Barrier(3)
+
+    def complain() -> None:
+        complained.wait()
+        clock.remeasure()
+
+    threads = [threading.Thread(target=complain) for _ in range(2)]
+    with clock._lock:  # as while somebody measures
+        for thread in threads:
+            thread.start()
+        complained.wait()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert venue.asked_times == 2
 
 
 def test_where_a_new_measurement_fails_what_was_known_stays() -> None:
@@ -174,25 +259,55 @@ def test_a_refusal_is_kept_as_the_cause() -> None:
 
 
 events = st.lists(
-    st.tuples(st.floats(0, 3), st.floats(0, 3), st.floats(0, 900), st.booleans(), st.booleans()),
+    st.tuples(
+        st.floats(0, 3),
+        st.floats(0, 3),
+        st.floats(0, 900),
+        st.booleans(),
+        st.booleans(),
+        st.just(0) | st.integers(-86_400_000, 86_400_000),
+        st.integers(0, 2),
+    ),
     min_size=1,
     max_size=12,
 )
 
 
 @given(st.floats(-800_000, 800_000), st.floats(-150, 150), events)
-def test_the_true_offset_always_lies_inside(offset_ms: float, drift_ppm: float, happening: Any) -> None:
+def test_the_true_offset_always_lies_inside_however_the_reference_clock_is_set(
+    offset_ms: float, drift_ppm: float, happening: Any
+) -> None:
+    """Of each of several processes, whatever the others told: all have measured once, for before that they guess."""
     venue = Ticking(FakeTime(), offset_ms, drift_ppm)
-    clock = clock_of(venue)
-    for there_s, back_s, idle_s, fails, is_rejected in happening:
+    cache = LocalCache(venue.time)
+    clocks = [clock_of(venue, cache) for _ in range(3)]
+    for clock in clocks:
+        clock.reading()
+    for there_s, back_s, idle_s, fails, is_rejected, step_ms, whose in happening:
+        step(venue, step_ms)
         venue.there_s, venue.back_s = there_s, back_s
         venue.error = ExchangeUnavailable("venue", "away") if fails else None
         if is_rejected:
-            clock.remeasure()
-        now_ms, status = clock.reading()
+            clocks[whose].remeasure()
+        now_ms, status = clocks[whose].reading()
         assert status.low_ms - 1 <= venue.true_offset_ms() <= status.high_ms + 1
         assert now_ms + status.low_ms <= venue.time.now_ms() + venue.true_offset_ms() + 1
         assert status.source == "ok" or status.cause is not None
+        venue.time.sleep(idle_s)
+
+
+@given(st.floats(-150, 150), st.lists(st.tuples(st.floats(0, 900), st.booleans()), min_size=1, max_size=12))
+def test_one_that_never_had_an_answer_goes_by_what_another_told_while_no_clock_steps(
+    drift_ppm: float, happening: list[tuple[float, bool]]
+) -> None:
+    venue = Ticking(FakeTime(), drift_ppm=drift_ppm)
+    cache = LocalCache(venue.time)
+    clock_of(venue, cache).reading()
+    for idle_s, fails in happening:
+        venue.error = ExchangeUnavailable("venue", "away") if fails else None
+        status = status_of(clock_of(venue, cache))
+        assert status.low_ms - 1 <= venue.true_offset_ms() <= status.high_ms + 1
+        assert status.source == ("cached" if fails else "ok")
         venue.time.sleep(idle_s)
 
 
@@ -202,8 +317,7 @@ def test_a_reference_clock_that_steps_is_noticed_at_the_next_look(step_ms: int) 
     clock = clock_of(venue)
     status_of(clock)
     venue.time.sleep(20)
-    venue.time.began_ms += step_ms
-    venue.offset_ms -= step_ms
+    step(venue, step_ms)
     now_ms, status = clock.reading()
     assert (status.source, venue.asked_times) == ("ok", 2)
     assert now_ms + status.low_ms <= venue.time.now_ms() + venue.offset_ms

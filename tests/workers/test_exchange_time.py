@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from bus.messages import ClockOffset
 from tests.workers.exchange_fakes import Venue
-from workers.exchange_time import combined, measure, sample, widened
+from workers.clock_offset import against, agree, combined, of_coarse_clock, sample, widened
+from workers.exchange_time import measure
 
 delays = st.lists(st.tuples(st.floats(0, 3_000), st.floats(0, 3_000), st.floats(0, 60_000)), min_size=1, max_size=6)
 offsets = st.floats(-86_400_000, 86_400_000)
@@ -47,7 +48,7 @@ def test_the_truth_lies_inside_whatever_the_delays(offset: float, paths: list[tu
     world = World(offset, paths)
     venue = Venue()
     venue.server_time = world.server_time  # type: ignore[method-assign]
-    known = measure(venue, None, world, samples=len(paths))  # type: ignore[arg-type]
+    known = measure(venue, None, world.now_ms, samples=len(paths))  # type: ignore[arg-type]
     assert known.low_ms <= offset <= known.high_ms
     assert world.now_ms() + known.low_ms <= world.now + offset
     assert known.high_ms - known.low_ms <= min(out + back for out, back, _ in paths) + 20
@@ -70,7 +71,7 @@ def test_the_truth_stays_inside_while_the_clocks_drift(
 
 
 def test_one_answer_bounds_the_offset_by_its_way_there_and_back() -> None:
-    offset = sample(server_ms=1_000, sent_ms=100, received_ms=300)
+    offset = sample(told_ms=1_000, sent_ms=100, received_ms=300)
     assert (offset.low_ms, offset.high_ms, offset.measured_ms) == (699, 901, 300)
 
 
@@ -90,3 +91,35 @@ def test_after_a_step_of_a_clock_the_newest_sample_holds_alone() -> None:
     known = ClockOffset(low_ms=0, high_ms=10, measured_ms=0)
     newest = ClockOffset(low_ms=60_000, high_ms=60_010, measured_ms=1_000)
     assert combined(known, newest) == newest
+
+
+def test_two_offsets_agree_where_drift_explains_what_lies_between_them() -> None:
+    known = ClockOffset(low_ms=0, high_ms=10, measured_ms=0)
+    assert agree(known, ClockOffset(low_ms=12, high_ms=20, measured_ms=10_000))
+    assert not agree(known, ClockOffset(low_ms=13, high_ms=20, measured_ms=10_000))
+    assert agree(known, ClockOffset(low_ms=-9, high_ms=-2, measured_ms=10_000))
+    assert not agree(known, ClockOffset(low_ms=-9, high_ms=-3, measured_ms=10_000))
+
+
+def test_a_clock_told_in_whole_seconds_may_be_almost_one_later_than_it_says() -> None:
+    known = ClockOffset(low_ms=10, high_ms=20, measured_ms=5)
+    assert of_coarse_clock(known, 1_000) == ClockOffset(low_ms=10, high_ms=1_019, measured_ms=5)
+    assert of_coarse_clock(known, 1) == known
+
+
+@given(offsets, offsets, st.lists(delays.map(lambda paths: paths[0]), min_size=2, max_size=2))
+def test_an_offset_by_one_clock_is_told_by_another(
+    offset: float, other: float, paths: list[tuple[float, float, float]]
+) -> None:
+    """Both are measured by one clock; the truth between the two stays inside."""
+    world = World(offset, paths)
+    sent = world.now_ms()
+    exchange = sample(world.server_time(None), sent, world.now_ms())
+    world.pass_ms(world.idle)
+    world.offset, sent = other, world.now_ms()
+    reference_ms = world.server_time(None)
+    reference = sample(reference_ms, sent, world.now_ms())
+    told = against(exchange, reference, reference_ms)
+    assert told.low_ms <= offset - other <= told.high_ms
+    assert told.measured_ms == reference_ms
+    assert reference_ms + told.low_ms <= world.now + offset

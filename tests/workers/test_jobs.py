@@ -1,6 +1,7 @@
 """A worker's turns against stand-in exchanges and a real server, in this process."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,13 +13,16 @@ from bus import keys
 from bus.connection import connect
 from bus.errors import CandleBusError, RateLimited
 from bus.queue import enqueue_turn
-from bus.requests import MAX_STALLS, RequestBook
+from bus.requests import MAX_STALLS, Claim, RequestBook
 from bus.settings import Settings
+from bus.timeframes import SETTLE_MS
 from bus.traffic import traffic
 from candlebus.sandbox import Sandbox
 from producers.client import Pending, Producer
+from tests.workers.exchange_fakes import MINUTE
 from workers.breaker import OUTAGE_S
 from workers.desk import Desk
+from workers.exchanges.base import Page
 from workers.exchanges.bingx import BingX
 from workers.jobs import Jobs
 from workers.sweeper import put_back_overdue
@@ -353,3 +357,38 @@ def test_a_request_of_an_exchange_that_wants_more_than_a_day_of_silence_fails_wi
     work()
     assert pending.status().state == "failed"
     assert str(error_of(pending)) == "bingx wants 90001 s of silence"
+
+
+def test_a_page_of_a_span_that_was_fixed_by_a_time_ahead_is_asked_for_once_it_has_closed(
+    redis: Redis, sandbox: Sandbox, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a worker begins while the exchange does not tell its time, and the server's clock has been set ahead."""
+    until_ms = MINUTE.floor(sandbox.now_ms("bingx") - SETTLE_MS)
+    exchange_ms, asked_ms = [until_ms - 60_000], list[int]()
+
+    def a_little_later(_: Desk) -> int:
+        exchange_ms[0] += 10_000
+        return exchange_ms[0]
+
+    class Noting(BingX):
+        def candles(self, *arguments: Any) -> Page:
+            asked_ms.append(exchange_ms[0])
+            return super().candles(*arguments)
+
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=10)
+    book = RequestBook(redis)
+    claim = book.claim(pending.request, 1, "one whose time ran ahead")
+    assert isinstance(claim, Claim)
+    book.fix_span(claim, until_ms - 600_000, until_ms)
+    redis.delete("rq:queue:fetch.bingx")
+    enqueue_turn(redis, pending.request, book.release(claim, blameless=True))
+    for name in ("_LONGEST_WAIT_S", "_LOOK_S"):
+        monkeypatch.setattr(f"workers.turn.{name}", 0.0)
+    monkeypatch.setattr(Desk, "exchange_now_ms", a_little_later)
+    monkeypatch.setattr("workers.desk.registry.get", lambda _: Noting())
+    work()
+    done = pending.status()
+    assert (done.state, done.candles) == ("done", 10)
+    assert done.turn > 2, "it went back to the queue meanwhile"
+    assert len(asked_ms) == 1
+    assert asked_ms[0] >= until_ms + SETTLE_MS
