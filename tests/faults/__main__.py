@@ -9,7 +9,7 @@ from random import SystemRandom
 
 from tests.faults.bench import Set
 from tests.faults.harness import RECOVERY_S, CaseReport, Harness
-from tests.faults.schedule import schedule
+from tests.faults.schedule import names, schedule
 from tests.faults.tally import Tally
 
 
@@ -46,10 +46,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60, help="begin no case after so long")
     parser.add_argument("--faults", type=int, default=10**9, help="begin no case after so many")
     parser.add_argument("--state", type=Path, help="file of the cases that ran; the same seed goes on after them")
-    parser.add_argument("--without", action="append", default=[], help="faults to leave out, as in 'clock_step server'")
+    leave_out = {"action": "append", "default": [], "type": _name, "metavar": "'KIND TARGET'"}
+    parser.add_argument("--without", help="faults to leave out, as in 'clock_step server'", **leave_out)
     parser.add_argument("--server", help="server program instead of the embedded one")
     parser.add_argument("--production-waits", action="store_true", help="leases and page sizes as in production")
     return parser.parse_args()
+
+
+def _name(text: str) -> str:
+    if text not in names():
+        raise argparse.ArgumentTypeError(f"{text!r} is none of: {', '.join(sorted(names()))}")
+    return text
 
 
 def _say(text: str) -> None:

@@ -117,6 +117,14 @@ _KINDS: Final[dict[str, _Kind]] = {
 }
 
 
+def names() -> set[str]:
+    """Every kind of fault with every target that it strikes, such as ``clock_step server``."""
+    found = {f"{name} {target}" for name, kind in _KINDS.items() for target in kind.targets}
+    found -= {f"{name} {target}" for name in ("link", "exchange") for target in _KINDS[name].targets}
+    found |= {f"{toxic_kind} {link}" for toxic_kind in _LINK_TOXICS for link in _LINKS}
+    return found | {f"{fault} {venue}" for fault in FAULTS for venue in VENUES}
+
+
 def schedule(seed: int) -> Iterator[Case]:
     """The cases of a seed, without end; the same for ever."""
     number = 0

@@ -7,7 +7,7 @@ import msgspec
 from candlebus.sandbox import FAULTS
 from tests.faults.inject import Injector
 from tests.faults.proxy import TOXICS
-from tests.faults.schedule import CASES_AN_EPOCH, Case, Fault, schedule, toxic
+from tests.faults.schedule import CASES_AN_EPOCH, Case, Fault, names, schedule, toxic
 
 
 def _cases(seed: int, count: int = 40) -> list[Case]:
@@ -34,6 +34,10 @@ def test_every_kind_of_fault_is_drawn_and_known_to_the_injector() -> None:
     kinds = {fault.kind for case in _cases(7, 400) for fault in case.faults}
     assert kinds >= {*TOXICS, "kill", "pause", "lose_power", "full_disk", "clock_step", *FAULTS}
     assert {kind for kind in kinds - {*TOXICS, *FAULTS} if not hasattr(Injector, f"_{kind}")} == set()
+
+
+def test_the_names_of_faults_are_those_that_are_drawn() -> None:
+    assert {f"{fault.kind} {fault.target}" for case in _cases(7, 1_500) for fault in case.faults} == names()
 
 
 def test_faults_that_are_left_out_leave_the_others_as_they_were() -> None:

@@ -13,12 +13,14 @@ import workers.aligner.group
 import workers.aligner.rounds
 from bus import keys
 from bus.alignment import align_candles
+from bus.codec import candles_of
 from bus.connection import connect
+from bus.errors import DecodeError
 from bus.group_state import Restored, restored
 from bus.group_status import members_of
 from bus.groups import GroupBook
 from bus.membership import align_pieces
-from bus.messages import Candle, Group
+from bus.messages import Candle, CandleBatch, Group, LateCandles
 from tests.helpers import MINUTE_MS
 from tests.workers.aligner_helpers import (
     SERIES,
@@ -309,6 +311,53 @@ def test_where_what_waited_is_gone_for_good_the_rows_wait_for_it(redis: Redis, g
     publish(redis, "bingx", range(3, 6), 3, 6, version=2, price_of=1)
     owner.align()
     assert minutes(written(redis)) == list(range(6))
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, minute: int) -> None:
+    """The next candles that begin with that minute cannot be taken, once."""
+    left = [minute * MINUTE_MS]
+
+    def taken(batch: CandleBatch | LateCandles) -> list[Candle]:
+        if batch.since in left:
+            left.remove(batch.since)
+            raise DecodeError("cannot be taken")
+        return candles_of(batch)
+
+    monkeypatch.setattr(workers.aligner.group, "candles_of", taken)
+
+
+def test_the_rows_of_an_entry_that_could_not_be_taken_wait_for_it(
+    redis: Redis, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_once(monkeypatch, 1)
+    for minute in range(3):
+        settle_both(redis, minute, minute + 1)
+    owner = Owner(redis, group)
+    owner.align()
+    owner.restart()
+    owner.align()
+    assert minutes(written(redis)) == [0]
+    assert redis.xlen(keys.dead(stream_of("bingx"))) == 1
+    publish(redis, "bingx", [1], 1, 2)
+    owner.align()
+    assert minutes(written(redis)) == [0, 1, 2]
+
+
+def test_one_that_fails_as_it_is_read_again_does_not_stand_for_another_that_is_missing(
+    redis: Redis, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in range(3):
+        publish(redis, "bingx", [minute], minute, minute + 1)
+    owner = Owner(redis, group)
+    owner.align()
+    waiting = redis.xpending_range(stream_of("bingx"), keys.align_consumer_group("g"), "-", "+", 10)
+    redis.xack(stream_of("bingx"), keys.align_consumer_group("g"), waiting[1]["message_id"])
+    fail_once(monkeypatch, 0)
+    publish(redis, "kucoinfutures", range(3), 0, 3)
+    owner.restart()
+    owner.align()
+    assert minutes(written(redis)) == [0, 1, 2], "the stream is read again, and so is the one that failed"
+    assert late(redis) == []
 
 
 def test_rows_are_written_when_the_servers_memory_has_run_out(redis: Redis, group: Group) -> None:

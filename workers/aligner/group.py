@@ -153,8 +153,9 @@ class GroupAligner:
             if self._caution is not None and not self._caution.may_take(stream, entry_id):
                 raise BusError(f"{MOST_TRIES} attempts to take it ended without a commit")
             batch = decode(Entry.of(stream, (entry_id.encode(), fields)).body, CandleBatch)
-            backlog.read(entry_id, batch, is_decided=self._aligner.is_decided(name, batch.until))
+            is_decided = self._aligner.is_decided(name, batch.until)
             self._load_or_defer(stream, entry_id, batch)
+            backlog.read(entry_id, batch, is_decided=is_decided)  # and settles nothing where that failed
         except CandleBusError as error:
             backlog.read(entry_id, None)
             self._set_aside(stream, entry_id, fields.get(b"b", b""), error)
