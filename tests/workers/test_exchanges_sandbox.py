@@ -31,16 +31,6 @@ def _no_faults(sandbox: Sandbox) -> Iterator[None]:
     sandbox.plan(faults="", limit="off")
 
 
-class SandboxClock:
-    """A reference clock that is three seconds behind the exchange's."""
-
-    def __init__(self, sandbox: Sandbox, name: str) -> None:
-        self.now_ms = lambda: sandbox.now_ms(name) - 3_000
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("not asked here")
-
-
 def pages(sandbox: Sandbox, name: str, http: HttpClient, timeframe: str, slots: int, sleep: Any = None) -> list[Any]:
     exchange, frame = registry.get(name), TIMEFRAMES[timeframe]
     contract = exchange.contracts(http)[SYMBOL]
@@ -71,7 +61,7 @@ def test_every_candle_arrives_and_every_gap_is_named(sandbox: Sandbox, name: str
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_the_exchanges_clock_is_found(sandbox: Sandbox, name: str) -> None:
     with HttpClient(name, sandbox.url(name), lambda _: None) as http:
-        offset = measure(registry.get(name), http, SandboxClock(sandbox, name))
+        offset = measure(registry.get(name), http, lambda: sandbox.now_ms(name) - 3_000)
     assert offset.low_ms <= 3_000 <= offset.high_ms
 
 
