@@ -96,10 +96,11 @@ class Turn:
                 return
             listed_ms = first_listed(contract, self._timeframe, since_ms, end_ms)
             until_ms = page_end(listed_ms, end_ms, self._timeframe, self._desk.budget.rows)
-            if self._should_stop() or not self._may_ask(until_ms):
+            asked_ms = None if self._should_stop() else self._asking_ms(until_ms)
+            if asked_ms is None:
                 self.was_cut_short = True
                 return
-            yield _Window(since_ms, until_ms, self._desk.exchange_now_ms())
+            yield _Window(since_ms, until_ms, asked_ms)
             since_ms = until_ms
 
     def _others_wait(self) -> bool:
@@ -114,14 +115,19 @@ class Turn:
     def _span(self) -> tuple[int, int]:
         return span_of(self._request, self._timeframe, self._desk.exchange_now_ms())
 
-    def _may_ask(self, until_ms: int) -> bool:
-        """Whether the page that ends at ``until_ms`` may be asked for, if need be after a wait."""
+    def _asking_ms(self, until_ms: int) -> int | None:
+        """The exchange's time when the page that ends at ``until_ms`` may be asked for, if need be after a wait.
+
+        None where that takes too long.
+        """
         deadline = time.monotonic() + _LONGEST_WAIT_S
-        while not (self._has_room() and self._has_closed(until_ms)):
+        while True:
+            now_ms = self._desk.exchange_now_ms()
+            if self._has_room() and self._has_closed(until_ms, now_ms):
+                return now_ms
             if time.monotonic() > deadline or self._should_stop():
-                return False
+                return None
             time.sleep(_LOOK_S)
-        return True
 
     def _has_room(self) -> bool:
         """Whether the stream takes another page; what its readers have read makes room."""
@@ -130,9 +136,8 @@ class Turn:
         trim_streams(self._redis, self._request.exchange)
         return False
 
-    def _has_closed(self, until_ms: int) -> bool:
+    def _has_closed(self, until_ms: int, now_ms: int) -> bool:
         """Whether every candle up to ``until_ms`` has closed: the span may have been fixed by a time that ran ahead."""
-        now_ms = self._desk.exchange_now_ms()
         if closed_until(now_ms, self._timeframe, SETTLE_MS) >= until_ms:
             return True
         about = {"request_id": self._request.request_id, "until": iso(until_ms), "exchange_time": iso(now_ms)}

@@ -150,20 +150,10 @@ def test_a_worker_that_has_not_loaded_the_markets_itself_can_ask(open_venue: Any
     assert len(asked.weights) == len(asked.venue.requests)
 
 
-class Clock:
-    """A reference clock that stands still."""
-
-    def now_ms(self) -> int:
-        return at(10)
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("not asked here")
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_the_venues_clock_is_found(open_venue: Any, name: str) -> None:
     asked = open_venue(name, made_up(START, 10), now_ms=at(10) + 3_000)
-    offset = measure(asked.exchange, asked.http, Clock().now_ms)
+    offset = measure(asked.exchange, asked.http, lambda: at(10))
     assert (offset.low_ms, offset.high_ms) == (2_999, 3_001)
 
 
@@ -173,7 +163,7 @@ def test_a_venue_without_a_clock_is_dated_by_its_answers_to_the_second_below(ope
     for _ in ("first its contracts answer", "then a candle"):
         assert asked.exchange.server_time(asked.http) == at(9) + 2_000
     assert [path for path, _ in asked.venue.requests] == ["/fapi/v1/exchangeInfo", "/fapi/v1/klines"]
-    offset = measure(asked.exchange, asked.http, Clock().now_ms)
+    offset = measure(asked.exchange, asked.http, lambda: at(10))
     assert (offset.low_ms, offset.high_ms) == (-58_001, -57_000)
     assert offset.low_ms <= asked.venue.now_ms - at(10) <= offset.high_ms
 
