@@ -1,5 +1,7 @@
 """A worker's turns against stand-in exchanges and a real server, in this process."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from bus.errors import CandleBusError, RateLimited
 from bus.queue import enqueue_turn
 from bus.requests import MAX_STALLS, Claim, RequestBook
 from bus.settings import Settings
+from bus.streams import Publisher
 from bus.timeframes import SETTLE_MS
 from bus.traffic import traffic
 from candlebus.sandbox import Sandbox
@@ -392,3 +395,36 @@ def test_a_page_of_a_span_that_was_fixed_by_a_time_ahead_is_asked_for_once_it_ha
     assert done.turn > 2, "it went back to the queue meanwhile"
     assert len(asked_ms) == 1
     assert asked_ms[0] >= until_ms + SETTLE_MS
+
+
+def test_a_turn_waits_for_the_readers_of_a_full_stream_and_asks_the_exchange_for_nothing_meanwhile(
+    redis: Redis, sandbox: Sandbox, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their entries are older than an hour, so that nothing else holds them."""
+    stream, consumers = keys.candles("bingx", "1m", BTC), keys.align_consumer_group("g")
+    for at_ms in (1, 2, 3):
+        redis.xadd(stream, {"b": "x"}, id=f"{at_ms}-0")
+    redis.sadd(keys.streams(), stream)
+    redis.xgroup_create(stream, consumers, id="0")
+    redis.config_set("stream-node-max-entries", 1)  # the server trims whole nodes
+    monkeypatch.setitem(Publisher.__init__.__kwdefaults__, "high_water", 3)
+    for name in ("_LONGEST_WAIT_S", "_LOOK_S"):
+        monkeypatch.setattr(f"workers.turn.{name}", 0.01)
+    before, pending = sandbox.stats("bingx").candle_requests, Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=10)
+    asked_while_full: list[int] = []
+
+    def read_in_the_end() -> None:
+        while pending.status().turn < MAX_STALLS + 2:  # none of which is blamed
+            time.sleep(0.01)
+        asked_while_full.append(sandbox.stats("bingx").candle_requests - before)
+        redis.xreadgroup(consumers, "c", {stream: ">"})
+        redis.xack(stream, consumers, "1-0", "2-0", "3-0")
+
+    reader = threading.Thread(target=read_in_the_end)
+    reader.start()
+    work()
+    reader.join()
+    done = pending.status()
+    redis.config_set("stream-node-max-entries", 100)
+    assert (done.state, done.candles) == ("done", 10)
+    assert asked_while_full == [0]
