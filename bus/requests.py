@@ -75,11 +75,21 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The right to run one turn of a request."""
+    """The right to run one turn of a request.
+
+    Attributes:
+        created_ms: When the record was opened: attempts are counted anew where an id that has ended is used again.
+    """
 
     request_id: str
     exchange: str
     attempt: int
+    created_ms: int
+
+    @property
+    def fence(self) -> str:
+        """What no other claim has, of this record or of another one under its id."""
+        return f"{self.attempt}-{self.created_ms}"
 
 
 class RequestBook:
@@ -129,9 +139,9 @@ class RequestBook:
             MAX_STALLS,
             keys.REQUEST_TTL_MS,
         ]
-        what, detail = self._claim(_where(request.request_id, request.exchange), args)
+        what, *details = self._claim(_where(request.request_id, request.exchange), args)
         if what == b"claimed":
-            return Claim(request.request_id, request.exchange, int(detail))
+            return Claim(request.request_id, request.exchange, *map(int, details))
         return str(what.decode())
 
     def fix_span(self, claim: Claim, since_ms: int, until_ms: int) -> None:
@@ -159,7 +169,7 @@ class RequestBook:
         self._change(claim, "failed", msgspec.json.encode(to_record(error)))
 
     def _change(self, claim: Claim, what: str, first: bytes | int = 0, second: int = 0) -> int:
-        args: list[Argument] = [claim.request_id, claim.attempt, what, first, second, keys.REQUEST_TTL_MS]
+        args: list[Argument] = [claim.request_id, claim.fence, what, first, second, keys.REQUEST_TTL_MS]
         outcome, detail = self._step(_where(claim.request_id, claim.exchange), args)
         if outcome in (b"fenced", b"cancelled"):
             raise Fenced(f"request {claim.request_id} is {outcome.decode()} for attempt {claim.attempt}")

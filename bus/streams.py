@@ -92,7 +92,7 @@ class Publisher:
         span = [batch.since, batch.until]
         args: list[Argument] = [
             claim.request_id,
-            claim.attempt,
+            claim.fence,
             *span,
             encode(batch),
             LEASE_MS,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from bus.clock import steady_s
 from bus.errors import Paused, RateLimited
 from workers.http import HttpClient, Request, Response
 from workers.limiter import LONGEST_NAP_S
@@ -16,7 +17,7 @@ class SteadyClock:
     def __init__(
         self,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady_s,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Read the wall clock.

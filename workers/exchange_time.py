@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -10,7 +9,7 @@ import msgspec
 
 from bus import keys
 from bus.cache import Values, nothing
-from bus.clock import Clock
+from bus.clock import Clock, steady_s
 from bus.errors import ExchangeError
 from bus.messages import ClockOffset
 from workers.clock_offset import against, agree, combined, of_coarse_clock, sample, widened
@@ -25,6 +24,8 @@ _log = logging.getLogger(__name__)
 LOCAL_BOUND_MS: Final = 900_000
 #: After a measurement that failed, what is known is used for so long before the exchange is asked again.
 _ASK_AGAIN_MS: Final = 30_000
+#: While our clocks part again and again, as where one is slewed, the exchange is asked this often.
+_DOUBT_EVERY_MS: Final = 10_000
 #: What is known is told to the others at least this often, for the server may have lost it or stepped.
 _TELL_EVERY_MS: Final = 10_000
 
@@ -99,7 +100,7 @@ class ExchangeClock:
         *,
         make_ready: Callable[[], None] = nothing,
         may_retry: Callable[[], bool] = granted,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady_s,
     ) -> None:
         """Ask nothing yet.
 
@@ -121,6 +122,7 @@ class ExchangeClock:
         #: Exchange time and reference time minus that of the clock that never steps.
         self._held: ClockOffset | None = None
         self._reference: ClockOffset | None = None
+        self._in_doubt = False
         self._cause: ExchangeError | None = None
         self._asks_again_ms = self._tells_again_ms = self._steady_ms()
         self._said = "ok"
@@ -129,18 +131,39 @@ class ExchangeClock:
         """The reference clock, ms, and what is known of the exchange's; asks where it is not known well enough."""
         with self._lock:
             now_ms, reference = self._look()
-            has_stepped = self._reference is not None and not agree(self._reference, reference)
-            if has_stepped:  # or this process stood still, and its own clock with it: then the exchange's seems behind
-                _log.info("exchange time is measured anew", extra={"exchange": self._name})
-                self._tells_again_ms = reference.measured_ms
-            if has_stepped or not _is_within(self._held, reference.measured_ms, keys.CLOCK_TTL_MS):
-                self._learn(None if has_stepped else self._held)
+            self._doubt(reference)
+            if self._must_ask(reference.measured_ms):
+                self._learn(None if self._in_doubt else self._held)
                 now_ms, reference = self._look()
             self._reference = reference
             status = self._status(now_ms, reference)
-            self._tell(status, now_ms, reference.measured_ms)
+            self._tell(now_ms, reference)
             self._say(status)
             return now_ms, status
+
+    def tell(self) -> None:
+        """Tell what is known to those who share the cache, where it is time to; asks nothing."""
+        with self._lock:
+            now_ms, reference = self._look()
+            self._doubt(reference)
+            self._reference = reference
+            self._tell(now_ms, reference)
+
+    def _doubt(self, reference: ClockOffset) -> None:
+        """Notice that the two clocks of our own have parted.
+
+        The reference clock has stepped; or this process stood still, and its own clock with it, so that the exchange's
+        seems behind.
+        """
+        if self._reference is not None and not agree(self._reference, reference):
+            self._tells_again_ms = reference.measured_ms
+            if not self._in_doubt:
+                _log.info("exchange time is to be measured anew", extra={"exchange": self._name})
+            self._in_doubt = True
+
+    def _must_ask(self, steady_ms: int) -> bool:
+        """Whether what is held is too old; in doubt, whether it is not quite new: a clock may part all the time."""
+        return not _is_within(self._held, steady_ms, _DOUBT_EVERY_MS if self._in_doubt else keys.CLOCK_TTL_MS)
 
     def remeasure(self) -> None:
         """Forget what was measured before now: a clock has stepped. It is kept only where no answer comes."""
@@ -169,7 +192,7 @@ class ExchangeClock:
             self._cause = error
             self._asks_again_ms = self._steady_ms() + _ASK_AGAIN_MS
             return
-        self._held = newest if known is None else combined(known, newest)
+        self._held, self._in_doubt = newest if known is None else combined(known, newest), False
         self._cause, self._tells_again_ms = None, self._steady_ms()
 
     def _measured(self) -> ClockOffset:
@@ -188,14 +211,18 @@ class ExchangeClock:
         aged = widened(last, now_ms)
         return TimeStatus(source="cached", low_ms=aged.low_ms, high_ms=aged.high_ms, cause=self._cause)
 
-    def _tell(self, status: TimeStatus, now_ms: int, steady_ms: int) -> None:
+    def _tell(self, now_ms: int, reference: ClockOffset) -> None:
         """Let producers, and workers that begin while the exchange does not answer, know by the reference clock."""
-        if self._held is None or status.source != "ok" or steady_ms < self._tells_again_ms:
+        steady_ms = reference.measured_ms
+        if self._held is None or steady_ms < self._tells_again_ms:
             return
-        age_ms = steady_ms - self._held.measured_ms
-        offset = ClockOffset(low_ms=status.low_ms, high_ms=status.high_ms, measured_ms=now_ms)
-        self._cache.put(keys.clock(self._name), offset, keys.CLOCK_TTL_MS - age_ms)
-        self._cache.put(keys.clock_last(self._name), offset, keys.CLOCK_LAST_TTL_MS - age_ms)
+        offset, age_ms = against(self._held, reference, now_ms), steady_ms - self._held.measured_ms
+        for key, life_ms in (
+            (keys.clock(self._name), keys.CLOCK_TTL_MS),
+            (keys.clock_last(self._name), keys.CLOCK_LAST_TTL_MS),
+        ):
+            if age_ms < life_ms:
+                self._cache.put(key, offset, life_ms - age_ms)
         self._tells_again_ms = steady_ms + _TELL_EVERY_MS
 
     def _say(self, status: TimeStatus) -> None:

@@ -12,7 +12,7 @@ from bus.counters import Outcome, count_turn
 from bus.errors import CandleBusError, Fenced, Paused, RateLimited, RequestError, WorkerEnding
 from bus.fetch_request import FetchRequest
 from bus.queue import FETCH_CANDLES, REFRESH_CONTRACTS, enqueue_turn, turn_of
-from bus.refusals import may_pass
+from bus.refusals import may_pass, wait_until_writable
 from bus.requests import Claim, RequestBook
 from bus.series import NAME
 from workers.desk import Desk
@@ -68,7 +68,7 @@ class Jobs:
             raise RequestError(f"not a fetch request: {error}") from error
         if not NAME.fullmatch(request.request_id):  # no key is made of another
             request.check()
-        claim = self._book.claim(request, turn_of(self._job_id(), request.request_id), self._worker)
+        claim = self._claimed(request)
         if isinstance(claim, str):
             _log.info("turn not run", extra={"request_id": request.request_id, "cause": claim})
             return
@@ -76,6 +76,21 @@ class Jobs:
         with HeldLease(self._book, claim):
             outcome = self._outlived(request, claim)
         count_turn(self._redis, self._desk.exchange.facts.name, outcome, time.monotonic() - began_s)
+
+    def _claimed(self, request: FetchRequest) -> Claim | str:
+        """The claim, or why there is none; a server that refuses for a while is waited for.
+
+        Nobody but this job knows of a request that another app put on the queue until it is claimed.
+        """
+        turn = turn_of(self._job_id(), request.request_id)
+        while True:
+            try:
+                return self._book.claim(request, turn, self._worker)
+            except RedisError as error:
+                if not may_pass(error) or self._should_stop():
+                    raise
+                _log.warning("turn not claimed", extra={"request_id": request.request_id, "cause": str(error)})
+            wait_until_writable(self._redis, self._should_stop)
 
     def _outlived(self, request: FetchRequest, claim: Claim) -> Outcome:
         """What became of the turn; ``lost`` where the server refuses for a while, until its lease runs out."""
@@ -115,8 +130,11 @@ class Jobs:
         return "paused"
 
     def _fail(self, request: FetchRequest, claim: Claim, error: CandleBusError) -> Outcome:
+        try:
+            self._book.fail(claim, error)
+        except Fenced:
+            return "lost"  # another attempt has it by now
         _log.warning("request failed", extra={"request_id": request.request_id, "cause": str(error)})
-        self._book.fail(claim, error)
         return "failed"
 
     def _go_on(self, request: FetchRequest, claim: Claim, *, blameless: bool) -> Outcome:

@@ -1,7 +1,7 @@
 """Puts back requests that nobody looks after any more, and trims the streams that everybody has read."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis, ResponseError
 
@@ -12,6 +12,9 @@ from bus.queue import enqueue_turn, is_waiting
 from bus.requests import RequestBook, RequestStatus
 
 _log = logging.getLogger(__name__)
+
+#: Every worker looks after lost requests so often.
+LOOK_AFTER_EVERY_S: Final = 5.0
 
 
 def put_back_overdue(redis: Redis, exchange: str) -> list[str]:

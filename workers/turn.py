@@ -22,7 +22,7 @@ from workers.desk import IN_FLIGHT, Desk
 from workers.exchanges.rows import in_words
 from workers.flight import answers
 from workers.paging import FetchedPage, SettledPage, fetch_page, settled
-from workers.sweeper import trim_streams
+from workers.sweeper import LOOK_AFTER_EVERY_S, put_back_overdue, trim_streams
 from workers.windows import closed_until, first_listed, page_end
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Turn:
         self._claim = claim
         self._should_stop = should_stop
         self._timeframe = timeframe(request.timeframe)
+        self._looks_at = time.monotonic() + LOOK_AFTER_EVERY_S
 
     def run(self) -> bool:
         """Publish pages; whether the checkpoint has reached the end of the span."""
@@ -92,6 +93,7 @@ class Turn:
         """The pages of this turn, from the checkpoint on, each with the exchange's time when it is asked for."""
         since_ms, end_ms = status.next_ms or 0, status.until or 0
         for number in range(MOST_PAGES_A_TURN):
+            self._look_after_others()
             if since_ms >= end_ms or (number and number % PAGES_A_TURN == 0 and self._others_wait()):
                 return
             listed_ms = first_listed(contract, self._timeframe, since_ms, end_ms)
@@ -102,6 +104,12 @@ class Turn:
                 return
             yield _Window(since_ms, until_ms, asked_ms)
             since_ms = until_ms
+
+    def _look_after_others(self) -> None:
+        """Put back requests whose worker died, as between two turns: this one may be long, and nobody else there."""
+        if time.monotonic() >= self._looks_at:
+            self._looks_at = time.monotonic() + LOOK_AFTER_EVERY_S
+            put_back_overdue(self._redis, self._request.exchange)
 
     def _others_wait(self) -> bool:
         return queue_of(self._request.exchange, self._redis).count > 0
@@ -154,6 +162,7 @@ class Turn:
             self._timeframe,
             *span,
             rows=desk.budget.rows,
+            sleep=desk.clock.sleep,  # on which nobody goes on waiting once the worker is asked to end
             may_retry=desk.limiter.breaker.may_retry,
         )
         return window, page
@@ -180,7 +189,9 @@ class Turn:
         if page.rejected:
             about = {"request_id": batch.request_id, "page": batch.page, "count": len(page.rejected)}
             _log.warning("rows quarantined", extra=about | {"cause": in_words(page.rejected[0])})
-        if self._publisher.publish(self._claim, batch, **counts, rejected=page.rejected).outcome != "published":
+        outcome = self._publisher.publish(self._claim, batch, **counts, rejected=page.rejected).outcome
+        if outcome != "published":
+            self.was_cut_short = outcome == "full"  # another publisher took the room that there was
             return None
         # Nobody else may change the record while our claim holds, so it need not be read again.
         return msgspec.structs.replace(

@@ -27,14 +27,14 @@ from workers.desk import Desk
 from workers.jobs import Jobs
 from workers.lifespan import Lifespan
 from workers.patience import PatientWorker
-from workers.sweeper import put_back_overdue, trim_streams
+from workers.sweeper import LOOK_AFTER_EVERY_S, put_back_overdue, trim_streams
 from workers.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 
 #: RQ blocks for this less 15 s on an empty queue, so that an idle worker also looks after lost requests.
 _WORKER_TTL_S: Final = 20
-_UPKEEP_EVERY_S: Final = 5
+_UPKEEP_EVERY_S: Final = int(LOOK_AFTER_EVERY_S)
 _TRIM_EVERY_S: Final = 60.0
 _PAUSE_LOOK_S: Final = 1.0
 
@@ -110,6 +110,7 @@ class ExchangeWorker(PatientWorker):
         super().run_maintenance_tasks()
         try:
             put_back_overdue(self._bus, self._exchange)
+            self._desk.time.tell()  # though no request has it looked at: schedulers go by it
             if time.monotonic() - self._trimmed_at > _TRIM_EVERY_S:
                 trim_streams(self._bus, self._exchange)
                 self._trimmed_at = time.monotonic()

@@ -2,7 +2,8 @@
 -- KEYS: request hash, open requests, pages list.
 -- ARGV: id, arguments, turn of the job (0: the job of another app, which names none), worker, lease ms, most stalls,
 --       life after the end ms.
--- Returns {'claimed', attempt} or {why not, detail}.
+-- Returns {'claimed', attempt, created ms} or {why not, detail}: both make the fence, for a record may end, be deleted and
+-- begin anew under the same id.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HMGET', KEYS[1], 'args', 'state', 'turn', 'lease_until', 'stalls', 'cancel')
@@ -38,4 +39,4 @@ local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'lease_until', now + ARGV[5], 'worker', ARGV[4],
   'stalls', tonumber(known[5]) + 1)
 redis.call('ZADD', KEYS[2], now + ARGV[5], ARGV[1])
-return {'claimed', attempt}
+return {'claimed', attempt, tonumber(redis.call('HGET', KEYS[1], 'created_ms') or '0')}

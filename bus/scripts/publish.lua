@@ -1,15 +1,16 @@
 -- Append one page of a request to its stream, exactly once and in order.
 -- KEYS: stream, sequence of the stream, request hash, pages list, open requests, set of streams, counters of the exchange,
 --       quarantine.
--- ARGV: id, attempt, from ms, to ms, batch, lease ms, candles, gap slots, requests, long decimals, most entries,
+-- ARGV: id, fence, from ms, to ms, batch, lease ms, candles, gap slots, requests, long decimals, most entries,
 --       quarantined rows, message of them ('' where there are none), most entries of the quarantine,
 --       then pairs of a counter and how much to add to it.
 -- A page covers [from, to): to at or below the checkpoint is a duplicate, from beyond it a gap: the server went back
 -- in time and the worker must go on from the checkpoint.
 -- Returns {'published', entry id}, {'duplicate', checkpoint}, {'gap', checkpoint}, {'fenced', attempt},
 -- {'cancelled', 0} or {'full', entries}.
-local known = redis.call('HMGET', KEYS[3], 'attempt', 'state', 'cancel', 'next_ms')
-if known[1] ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end
+local known = redis.call('HMGET', KEYS[3], 'attempt', 'state', 'cancel', 'next_ms', 'created_ms')
+local fence = (known[1] or '0') .. '-' .. (known[5] or '0')
+if fence ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end
 if known[3] then return {'cancelled', 0} end
 local checkpoint = tonumber(known[4] or '0')
 if tonumber(ARGV[4]) <= checkpoint then return {'duplicate', checkpoint} end

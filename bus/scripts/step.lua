@@ -1,14 +1,16 @@
 -- Change a request that this attempt holds: 'span', 'renew', 'release', 'done' or 'failed'.
 -- KEYS: request hash, open requests, pages list.
--- ARGV: id, attempt, what, first, second, life after the end ms.
+-- ARGV: id, fence, what, first, second, life after the end ms.
 --   span: first = since ms, second = until ms; fixed only once.   renew: first = lease ms.
 --   release: first = grace ms; the next turn may begin; second = 1 when this turn was cut short through no fault of its.
 --   done: refused before the checkpoint reaches the end.          failed: first = error as JSON.
 -- Returns {'ok', detail}, {'fenced', attempt}, {'cancelled', 0} or {'short', checkpoint}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HMGET', KEYS[1], 'attempt', 'state', 'cancel', 'since', 'until', 'next_ms', 'turn', 'stalls')
-if known[1] ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end
+local known = redis.call('HMGET', KEYS[1], 'attempt', 'state', 'cancel', 'since', 'until', 'next_ms', 'turn', 'stalls',
+  'created_ms')
+local fence = (known[1] or '0') .. '-' .. (known[9] or '0')
+if fence ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end
 
 local function ended(how)
   redis.call('HSET', KEYS[1], 'state', how, 'lease_until', 0, 'ended_ms', now)

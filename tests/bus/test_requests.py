@@ -1,5 +1,7 @@
 """The book of requests on a real server: who may do what, and when."""
 
+import time
+
 import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
@@ -57,6 +59,28 @@ def test_a_claim_holds_off_every_other_attempt_until_its_lease_runs_out(redis: R
     assert second.attempt == first.attempt + 1
     with pytest.raises(Fenced):
         book.renew(first)
+
+
+def test_who_held_a_request_cannot_publish_to_another_one_under_its_id(redis: Redis) -> None:
+    """Paused for longer than its lease; meanwhile the request was cancelled, and its id used for another symbol."""
+    book = RequestBook(redis)
+    book.accept(request())
+    former = claimed(book)
+    book.fix_span(former, 0, 600_000)
+    lease_runs_out(redis)
+    book.cancel("r1", "bingx")
+    time.sleep(0.002)  # records of one millisecond are held for one
+    other = request(symbol="ETH/USDT:USDT")
+    book.accept(other)
+    second = book.claim(other, 1, "w2")
+    assert isinstance(second, Claim)
+    book.fix_span(second, 0, 600_000)
+    assert former.attempt == second.attempt
+    with pytest.raises(Fenced):
+        Publisher(redis).publish(former, batch(0, 10))
+    with pytest.raises(Fenced):
+        book.renew(former)
+    assert not book.finish(second)
 
 
 def test_a_job_of_an_earlier_turn_is_stale(redis: Redis) -> None:

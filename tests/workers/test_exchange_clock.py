@@ -100,6 +100,51 @@ def test_what_is_known_is_told_to_producers_by_the_reference_clock() -> None:
     assert cache.get(keys.clock_last("venue"), ClockOffset) is not None
 
 
+def test_who_asks_for_nothing_tells_it_all_the_same_and_asks_the_exchange_no_more_for_that() -> None:
+    venue = Ticking(FakeTime())
+    cache = LocalCache(venue.time)
+    clock = clock_of(venue, cache)
+    clock.tell()
+    assert cache.get(keys.clock_last("venue"), ClockOffset) is None, "nothing is known yet"
+    clock.reading()
+    venue.time.sleep(3 * keys.CLOCK_TTL_MS / 1000)
+    step(venue, -3_600_000)
+    clock.tell()
+    told = cache.get(keys.clock_last("venue"), ClockOffset)
+    assert told is not None
+    assert told.low_ms <= venue.offset_ms <= told.high_ms
+    assert venue.asked_times == 1
+    clock.reading()
+    assert venue.asked_times == 2
+
+
+def test_while_our_clocks_part_again_and_again_the_exchange_is_asked_every_ten_seconds() -> None:
+    """As where the reference clock is slewed: by 8 % for minutes, as chrony may."""
+    venue = Ticking(FakeTime())
+    clock = clock_of(venue)
+    for _ in range(60):
+        now_ms, status = clock.reading()
+        assert now_ms + status.low_ms <= venue.time.now_ms() + venue.offset_ms
+        venue.time.sleep(1)
+        step(venue, 83)
+    assert 5 <= venue.asked_times <= 8
+
+
+def test_a_step_that_is_noticed_while_the_exchange_does_not_answer_has_it_asked_once_it_does() -> None:
+    venue = Ticking(FakeTime())
+    clock = clock_of(venue)
+    clock.reading()
+    venue.time.sleep(20)
+    venue.time.began_ms += 60_000  # this process stood still, its own clock with it, and the others ran on
+    venue.error = ExchangeUnavailable("venue", "away")
+    clock.reading()
+    venue.error = None
+    venue.time.sleep(31)
+    before = venue.asked_times
+    clock.reading()
+    assert venue.asked_times == before + 1
+
+
 def test_what_the_server_lost_is_told_again_within_ten_seconds() -> None:
     venue = Ticking(FakeTime())
     clock = clock_of(venue)

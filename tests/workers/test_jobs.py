@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis as redis_library
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -17,7 +18,7 @@ from bus.errors import CandleBusError, RateLimited
 from bus.queue import enqueue_turn
 from bus.requests import MAX_STALLS, Claim, RequestBook
 from bus.settings import Settings
-from bus.streams import Publisher
+from bus.streams import Published, Publisher
 from bus.timeframes import SETTLE_MS
 from bus.traffic import traffic
 from candlebus.sandbox import Sandbox
@@ -428,3 +429,58 @@ def test_a_turn_waits_for_the_readers_of_a_full_stream_and_asks_the_exchange_for
     redis.config_set("stream-node-max-entries", 100)
     assert (done.state, done.candles) == ("done", 10)
     assert asked_while_full == [0]
+
+
+def test_a_page_that_finds_no_room_though_there_was_some_is_nobodys_fault(
+    redis: Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another publisher took it while the exchange was asked, more often than attempts may end without a page."""
+    room, published = [0] * (MAX_STALLS + 2), Publisher.publish
+
+    def late(self: Publisher, *arguments: Any, **counts: Any) -> Published:
+        self._high_water = room.pop() if room else keys.STREAM_HIGH_WATER
+        return published(self, *arguments, **counts)
+
+    monkeypatch.setattr(Publisher, "publish", late)
+    monkeypatch.setattr(Publisher, "has_room", lambda *_: True)
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=10)
+    work()
+    assert (pending.status().state, pending.status().candles) == ("done", 10)
+    assert room == []
+
+
+def test_the_job_of_another_app_outlives_a_connection_that_breaks_before_it_is_claimed(
+    redis: Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else knows of it: it stands in no book yet."""
+    claim, broken = RequestBook.claim, [redis_library.ConnectionError("reset"), redis_library.BusyLoadingError("wait")]
+
+    def breaks(self: RequestBook, *arguments: Any) -> Any:
+        if broken:
+            raise broken.pop()
+        return claim(self, *arguments)
+
+    monkeypatch.setattr(RequestBook, "claim", breaks)
+    queue = Queue("fetch.bingx", connection=redis, serializer=JSONSerializer)
+    asked = {"request_id": "app-1", "exchange": "bingx", "symbol": BTC, "timeframe": "1h", "limit": 24}
+    queue.enqueue("candlebus.fetch_candles", **asked)
+    work()
+    done = RequestBook(redis).status("app-1")
+    assert done is not None
+    assert (done.state, done.candles) == ("done", 24)
+
+
+def test_a_worker_in_a_long_turn_takes_up_what_a_dead_one_left(
+    redis: Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in no queue, so that the turn would go on for a hundred pages."""
+    monkeypatch.setattr("workers.turn.LOOK_AFTER_EVERY_S", 0.0)
+    left = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=10)
+    assert isinstance(RequestBook(redis).claim(left.request, 1, "one that died"), Claim)
+    redis.delete("rq:queue:fetch.bingx")
+    long = Producer(redis).enqueue("bingx:ETH/USDT:USDT", "1m", limit=9 * 1440)
+    redis.hset(keys.request(left.id), "lease_until", 1)
+    redis.zadd(keys.open_requests("bingx"), {left.id: 1})
+    work()
+    assert (left.status().state, long.status().state) == ("done", "done")
+    assert (left.status().ended_ms or 0) < (long.status().ended_ms or 0)

@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from bus import keys
+from bus.clock import RedisClock
 from bus.requests import RequestStatus
 from bus.settings import Pace, Settings, child_environment
 from candlebus.sandbox import Sandbox
@@ -120,6 +121,25 @@ def test_an_exchange_that_never_answers_does_not_keep_a_worker_from_ending_in_ti
     wait_until(lambda: sandbox.stats("bingx").requests > 0)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=END_S) == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_another_try_ends_in_time_and_puts_its_request_back(
+    redis: Redis, sandbox: Sandbox, start_worker: StartWorker
+) -> None:
+    """Others have used up the tries that all workers share, for which each waits up to 44 s."""
+    pending = Producer(redis).enqueue(BTC, "1m", limit=40 * PAGE)
+    worker = start_worker("full")
+    wait_until(lambda: sandbox.stats("bingx").candle_requests > 2)
+    bucket = RedisClock(redis).now_ms() // 10_000
+    for number in range(bucket - 1, bucket + 6):
+        redis.hset(keys.traffic("bingx", "default"), f"{number}:retried", 1_000)
+    before = sandbox.stats("bingx").candle_requests
+    sandbox.plan("bingx", faults="http_500=1.0")
+    wait_until(lambda: sandbox.stats("bingx").candle_requests > before + 3)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=END_S) == 0
+    assert pending.status().state == "queued"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from workers.lease import HeldLease
 
 edit_script(
     "publish",
-    "if known[1] ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end",
+    "if fence ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end",
     "",
 )
 # The checkpoint is a second guard behind the fence: alone, the fence's absence changes nothing that is stored.
