@@ -18,6 +18,7 @@ from bus.traffic import pause_reason
 from workers.breaker import OUTAGE_S, PROBE_LEASE_US, Breaker
 from workers.exchanges.base import Facts, Limit
 from workers.exchanges.pauses import LONGEST_WAIT_MS
+from workers.pause_memory import PauseMemory
 
 #: The original integration's distance between requests.
 CONSERVATIVE_INTERVAL_S: Final = 0.7
@@ -112,20 +113,19 @@ class Limiter:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._redis = redis
         self._exchange = exchange
         self._budget = budget
         self.breaker = Breaker(redis, exchange, egress)
-        self._pause_key = keys.pause(exchange, egress)
         self._keys = [
             keys.limit(exchange, egress),
-            self._pause_key,
+            keys.pause(exchange, egress),
             keys.breaker(exchange, egress),
             keys.traffic(exchange, egress),
             keys.counters(exchange),
         ]
         self._reserve = Script(redis, "reserve")
         self._pause = Script(redis, "pause")
+        self._known = PauseMemory()
         self._asking = threading.Lock()
         self._sleep = sleep
         self._monotonic = monotonic
@@ -170,10 +170,17 @@ class Limiter:
                 self._sleep(int(micros) / 1e6)
 
     def _ask(self, cost_us: int, slot: bytes) -> Any:
-        budget, is_probing = self._budget, int(self.breaker.is_probing)
-        return self._reserve(
-            self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US, is_probing]
-        )
+        """What the server says of a slot, or of the pause, which counts as long as this process knows it to."""
+        left_ms = self.paused_ms() if self._known.left_ms(self._monotonic()) else 0
+        if not left_ms:
+            budget, is_probing = self._budget, int(self.breaker.is_probing)
+            answer: Any = self._reserve(
+                self._keys, [cost_us, budget.max_ahead_us, budget.late_us, slot, PROBE_LEASE_US, is_probing]
+            )
+            if answer[0] != b"paused":
+                return answer
+            left_ms = self.paused_ms()
+        return b"paused", left_ms * 1000, b""
 
     def _nap(self, what: bytes, wait_s: float, detail: Any) -> None:
         """Sleep until asking again makes sense, or raise where the caller had better do something else."""
@@ -191,12 +198,26 @@ class Limiter:
         Args:
             refusals: How many refusals of the exchange stand behind it.
         """
-        self._pause([self._pause_key, *self._keys[3:]], [pause_ms, reason[:500], refusals])
+        reason = reason[:500]
+        self._known.note(self._monotonic(), pause_ms, reason)  # also where the server cannot be told
+        self._look(pause_ms, reason, refusals)
 
     def paused_ms(self) -> int:
         """How long the pause still lasts, ms; 0 when there is none."""
-        left_ms: Any = self._pause([self._pause_key, *self._keys[3:]], [0, "", 0])
-        return int(left_ms)
+        return self._look(0, "", 0)
+
+    def _look(self, pause_ms: int, reason: str, refusals: int) -> int:
+        """Set a pause, or none, and see how long the one that holds lasts, ms: by the server, and by what is known."""
+        asked_s = self._monotonic()
+        found: Any = self._pause([self._keys[1], *self._keys[3:]], [pause_ms, reason, refusals])
+        left_ms, server_ms = int(found[0]), int(found[2])
+        if again_ms := self._known.cut_short_ms(asked_s, left_ms, server_ms):
+            return self._look(again_ms, self._known.reason, 0)
+        if left_ms:
+            self._known.note(asked_s, left_ms, pause_reason(found[1]), ends_ms=server_ms + left_ms)
+        else:
+            self._known.forget()
+        return max(left_ms, self._known.left_ms(asked_s))
 
     def rest_ms(self) -> int:
         """How long a worker had better take no job, ms: they would only come back; 0 where they are done, or fail."""
@@ -204,5 +225,4 @@ class Limiter:
         return paused_ms if 0 < paused_ms <= LONGEST_WAIT_MS else self.breaker.rest_ms()
 
     def _paused_for(self, wait_s: float) -> str:
-        why = pause_reason(self._redis.get(self._pause_key)) or "it refused"
-        return f"{self._exchange} is left alone for another {wait_s:.0f} s: {why}"
+        return f"{self._exchange} is left alone for another {wait_s:.0f} s: {self._known.reason or 'it refused'}"

@@ -15,6 +15,7 @@ from rq import Queue
 from rq.job import Job
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
+from bus.clock import RedisClock
 from bus.safe_job import FAILED_JOB_TTL_S, JOB_ID
 
 _log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 #: A job that was taken and not begun for so long belonged to a worker that died on the way.
 STUCK_S: Final = 20.0
 _MOST_AT_ONCE: Final = 1_000
+#: RQ's, followed by what stands in its list of running jobs.
+_EXECUTION: Final = b"rq:execution:"
 
 
 class Upkeep:
@@ -30,6 +33,7 @@ class Upkeep:
     def __init__(self, redis: Redis, queue: Queue, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
         self._queue = queue
+        self._clock = RedisClock(redis)  # a machine whose clock is ahead would take for over what is under way
         self._monotonic = monotonic
         self._seen_at: dict[bytes, float] = {}
         self._ended = (queue.finished_job_registry, queue.failed_job_registry)
@@ -58,13 +62,18 @@ class Upkeep:
     def _forget_ended(self) -> None:
         """Drop jobs from the lists of the finished and the failed once their lives are over."""
         for registry in self._ended:
-            self._redis.zremrangebyscore(registry.key, "-inf", time.time())
+            self._redis.zremrangebyscore(registry.key, "-inf", self._now_s())
 
     def _fail_abandoned(self) -> None:
-        """Mark the jobs of dead workers as failed, for whoever follows them by RQ, and let them expire."""
+        """Mark the jobs of dead workers as failed, for whoever follows them by RQ, and let them expire.
+
+        The score is of the clock of the worker that runs the job; its execution lives by the server's.
+        """
         running = self._queue.started_job_registry.key
-        abandoned: Any = self._redis.zrangebyscore(running, "-inf", time.time(), start=0, num=_MOST_AT_ONCE)
-        for name in abandoned:
+        overdue: Any = self._redis.zrangebyscore(running, "-inf", self._now_s(), start=0, num=_MOST_AT_ONCE)
+        for name in overdue:
+            if self._redis.exists(_EXECUTION + name):
+                continue
             job_id = name.partition(b":")[0]
             if JOB_ID.fullmatch(job_id) and self._exists(job_id):
                 self._redis.hset(_key(job_id), "status", "failed")
@@ -94,6 +103,9 @@ class Upkeep:
             if not self._redis.exists(name):
                 self._redis.srem(own, name)
                 self._redis.srem(REDIS_WORKER_KEYS, name)
+
+    def _now_s(self) -> float:
+        return self._clock.now_ms() / 1000
 
     def _exists(self, job_id: bytes) -> bool:
         return bool(self._redis.type(_key(job_id)) == b"hash")
