@@ -12,11 +12,12 @@ from typing import Final
 
 import redis as redis_library
 from redis import Redis
+from redis.exceptions import NoPermissionError, ResponseError
 
 from bus import keys
 from bus.cache import Cache
 from bus.clock import Clock, RedisClock
-from bus.errors import BusError
+from bus.errors import BusError, BusUnavailable, CandleBusError
 from bus.living import SCHEDULER_LIFE_MS, process_name, schedulers
 from bus.messages import ClockOffset
 from bus.refusals import may_pass
@@ -89,7 +90,7 @@ class _Line:
         closed_ms = self._frame.floor(now_ms - SETTLE_MS - self._jitter_ms)
         begun_ms = self._begun_ms(closed_ms)
         if closed_ms > begun_ms and now_ms >= self._not_before_ms:
-            self._ask(begun_ms, closed_ms)
+            self._try_to_ask(begun_ms, closed_ms)
             return _LOOK_MS
         next_ms = closed_ms + self._frame.duration_ms + SETTLE_MS + self._jitter_ms
         return max(self._not_before_ms if closed_ms > begun_ms else next_ms, now_ms) - now_ms
@@ -105,6 +106,14 @@ class _Line:
         if known is not None:
             return int(known)
         return closed_ms - self._frame.duration_ms if self._since_ms is None else self._frame.ceil(self._since_ms)
+
+    def _try_to_ask(self, begun_ms: int, closed_ms: int) -> None:
+        try:
+            self._ask(begun_ms, closed_ms)
+        except (CandleBusError, ResponseError) as error:  # what is refused to this series may be granted to the others
+            if _concerns_all(error):
+                raise
+            self._put_off(str(error))
 
     def _ask(self, begun_ms: int, closed_ms: int) -> None:
         where = [keys.schedule(), keys.schedule_asked()]
@@ -128,16 +137,23 @@ class _Line:
         if not status.has_ended:
             return False
         self._pending = None
-        fields = {"series": str(self._series), "timeframe": self._frame.name}
         if status.state == "done" and status.until is not None:
             self._failures = 0
             self._redis.zadd(keys.schedule(), {self._name: status.until}, gt=True)
-            _log.info("series up to date", extra={**fields, "candles": status.candles, "gap_slots": status.gap_slots})
+            counts = {"candles": status.candles, "gap_slots": status.gap_slots}
+            _log.info("series up to date", extra={**self._fields(), **counts})
         else:
-            self._not_before_ms = self._now_ms() + min(LONGEST_RETRY_MS, RETRY_MS << min(self._failures, 10))
-            self._failures += 1
-            _log.warning("series not up to date", extra={**fields, "cause": str(status.error or status.state)})
+            self._put_off(str(status.error or status.state))
         return True
+
+    def _put_off(self, cause: str) -> None:
+        """Ask again after a while, which doubles as long as nothing arrives."""
+        self._not_before_ms = self._now_ms() + min(LONGEST_RETRY_MS, RETRY_MS << min(self._failures, 10))
+        self._failures += 1
+        _log.warning("series not up to date", extra=self._fields() | {"cause": cause})
+
+    def _fields(self) -> dict[str, object]:
+        return {"series": str(self._series), "timeframe": self._frame.name}
 
 
 def run_scheduler(redis: Redis, series: Sequence[Series], timeframe_name: str, *, since_ms: int | None) -> None:
@@ -153,8 +169,8 @@ def run_scheduler(redis: Redis, series: Sequence[Series], timeframe_name: str, *
             try:
                 roll.join(name, SCHEDULER_LIFE_MS)
                 clock.sleep(min(scheduler.step(), SCHEDULER_LIFE_MS / 3000))
-            except redis_library.RedisError as error:
-                if not may_pass(error):
+            except (redis_library.RedisError, BusUnavailable) as error:
+                if not may_pass(error) and not isinstance(error, BusUnavailable):
                     raise
                 _log.warning("server away", extra={"cause": str(error)})
                 clock.sleep(_RECONNECT_S)
@@ -168,6 +184,11 @@ def forget(redis: Redis, series: Sequence[Series], timeframe_name: str) -> int:
     names = [_name(one, timeframe(timeframe_name).name) for one in series]
     redis.hdel(keys.schedule_asked(), *names)
     return int(redis.zrem(keys.schedule(), *names))
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether the server would refuse any series now."""
+    return may_pass(error) or isinstance(error, BusUnavailable | NoPermissionError)
 
 
 def _name(series: Series, timeframe_name: str) -> str:

@@ -1,16 +1,20 @@
 """A schedule on a real server and a clock that tests move: each candle asked for once it has closed, and once only."""
 
+from collections.abc import Callable
+
+import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from bus import keys
 from bus.codec import encode
-from bus.errors import ExchangeUnavailable
+from bus.errors import BusUnavailable, ExchangeUnavailable
 from bus.fetch_request import FetchRequest
 from bus.messages import ClockOffset
-from bus.requests import Claim, RequestBook
+from bus.requests import MAX_OPEN, Claim, RequestBook
 from bus.series import Series
 from bus.timeframes import SETTLE_MS
-from producers.schedule import JITTER_MS, LONGEST_RETRY_MS, RETRY_MS, Scheduler, forget
+from producers.schedule import JITTER_MS, LONGEST_RETRY_MS, RETRY_MS, Scheduler, forget, run_scheduler
 
 BTC, ETH = Series("bingx", "BTC/USDT:USDT"), Series("bingx", "ETH/USDT:USDT")
 MINUTE_MS = 60_000
@@ -202,6 +206,79 @@ def test_a_request_that_keeps_failing_is_asked_for_less_and_less_often(redis: Re
         waits.append(round(line.step() * 1000))
         clock.ms += waits[-1]
     assert waits == [RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, *[LONGEST_RETRY_MS] * 3]
+
+
+def fill_the_book(redis: Redis, exchange: str = "bingx") -> None:
+    redis.zadd(keys.open_requests(exchange), {f"other-{number}": 2**45 for number in range(MAX_OPEN)})
+
+
+def test_a_request_that_a_full_book_refuses_is_asked_for_less_and_less_often_and_costs_no_other_series(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    line = scheduler(redis, clock, BTC, Series("kucoinfutures", "BTC/USDT:USDT"))
+    fill_the_book(redis)
+    line.step()
+    assert redis.zcard(keys.open_requests("kucoinfutures")) == 1
+    waits = []
+    for _ in range(4):
+        waits.append(line._lines[0].step())
+        clock.ms += waits[-1]
+        line._lines[0].step()
+    assert waits == [RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, LONGEST_RETRY_MS]
+    assert "10000 requests for bingx are open" in vars(caplog.records[0])["cause"]
+    assert vars(caplog.records[0])["series"] == str(BTC)
+    redis.delete(keys.open_requests("bingx"))
+    clock.ms += LONGEST_RETRY_MS
+    line.step()
+    assert spans(redis) == [(-MINUTE_MS, 0)]
+
+
+def taken_by_another(redis: Redis, request_id: str) -> None:
+    other = FetchRequest(request_id=request_id, exchange="bingx", symbol="X/USDT:USDT", timeframe="1m", limit=1)
+    assert RequestBook(redis).accept(other) == (True, 1)
+
+
+def spoilt(redis: Redis, request_id: str) -> None:
+    redis.set(keys.request(request_id), "no record")
+
+
+@pytest.mark.parametrize("spoil", [taken_by_another, spoilt])
+def test_a_series_whose_request_cannot_be_entered_costs_no_other_series(
+    redis: Redis, spoil: Callable[[Redis, str], None]
+) -> None:
+    clock = FakeClock(NOON_MS + AFTER_CLOSE_MS)
+    scheduler(redis, clock).step()
+    request_id = asked(redis)[0].request_id
+    redis.flushall()
+    spoil(redis, request_id)
+    line = scheduler(redis, clock, BTC, ETH)
+    line.step()
+    assert [one.symbol for one in asked(redis) if one.symbol in (BTC.symbol, ETH.symbol)] == [ETH.symbol]
+    assert line._lines[0].step() == RETRY_MS
+
+
+def test_a_scheduler_outlives_a_server_whose_scripts_nobody_loads(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[BaseException] = [BusUnavailable("the server has forgotten the scripts"), KeyboardInterrupt()]
+
+    def step(_: Scheduler) -> float:
+        raise steps.pop(0)
+
+    monkeypatch.setattr(Scheduler, "step", step)
+    monkeypatch.setattr("bus.clock.RedisClock.sleep", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        run_scheduler(redis, [BTC], "1m", since_ms=None)
+
+
+def test_a_login_that_may_not_ask_ends_the_scheduler(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise NoPermissionError("NOPERM this user has no permissions to run the 'evalsha' command")
+
+    monkeypatch.setattr(RequestBook, "accept", refused)
+    with pytest.raises(NoPermissionError):
+        run_scheduler(redis, [BTC], "1m", since_ms=None)
 
 
 def test_closing_is_a_matter_of_the_exchanges_time(redis: Redis) -> None:
