@@ -123,7 +123,7 @@ _CLIENTS_OF_OTHERS: Final = frozenset(
 
 _BUS: Final = _names(
     "candles, streams, candles sequence, aligned, aligned sequence, late, late sequence, dead, quarantine,"
-    "contracts, clock, limit,"
+    "contracts, clock, clock last, limit,"
     "pause, breaker, traffic, counters, request, pages, open, schedule, schedule asked, schedulers, groups, group,"
     "group state, group tries, group members, group lease, aligners, job queue, queues, queue workers, worker"
 )

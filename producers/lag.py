@@ -57,7 +57,7 @@ def schedule_of(redis: Redis) -> list[ScheduledSeries]:
     for member, arrived_ms in sorted(found):
         exchange, _, rest = member.decode(errors="replace").partition(":")
         if exchange not in offsets:
-            offset = cache.get(keys.clock(exchange), ClockOffset)
+            offset = cache.get(keys.clock_last(exchange), ClockOffset)
             offsets[exchange] = offset.low_ms if offset else 0
         one = _scheduled(exchange, rest, int(arrived_ms), now_ms + offsets[exchange])
         series += [one] if one is not None else []

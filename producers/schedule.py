@@ -96,8 +96,8 @@ class _Line:
         return max(self._not_before_ms if closed_ms > begun_ms else next_ms, now_ms) - now_ms
 
     def _now_ms(self) -> int:
-        """The exchange's time as far as workers have measured it, else the server's."""
-        offset = self._cache.get(keys.clock(self._series.exchange), ClockOffset)
+        """The exchange's time as workers last told it, else the server's."""
+        offset = self._cache.get(keys.clock_last(self._series.exchange), ClockOffset)
         return self._clock.now_ms() + (offset.low_ms if offset else 0)
 
     def _begun_ms(self, closed_ms: int) -> int:

@@ -283,7 +283,7 @@ def test_a_login_that_may_not_ask_ends_the_scheduler(redis: Redis, monkeypatch: 
 
 def test_closing_is_a_matter_of_the_exchanges_time(redis: Redis) -> None:
     behind = ClockOffset(low_ms=-5 * MINUTE_MS, high_ms=-5 * MINUTE_MS, measured_ms=0)
-    redis.set(keys.clock("bingx"), encode(behind))
+    redis.set(keys.clock_last("bingx"), encode(behind))
     scheduler(redis, FakeClock(NOON_MS + AFTER_CLOSE_MS)).step()
     assert spans(redis) == [(-6 * MINUTE_MS, -5 * MINUTE_MS)]
 
