@@ -11,6 +11,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from workers.connecting import connected
+
 CHUNK_BYTES: Final = 65_536
 
 
@@ -55,7 +57,8 @@ def _pool(
         check_budget()
         base.send(connection, data)
 
-    connection = type(base.__name__, (base,), {"response_class": staticmethod(response), "send": send})
+    changed = {"response_class": staticmethod(response), "send": send, "_new_conn": connected}
+    connection = type(base.__name__, (base,), changed)
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
