@@ -124,11 +124,17 @@ def gap_slots(batch: CandleBatch) -> int:
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One stream entry: its id, its number in the stream and its body."""
+    """One stream entry.
+
+    Attributes:
+        number: Of the stream's entries this is so many-th, from 1.
+        before: The id of the entry before it, ``0-0`` for the first; None where it is not told.
+    """
 
     entry_id: str
     number: int
     body: bytes
+    before: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, stream: str, raw: tuple[bytes, dict[bytes, bytes]]) -> "Entry":
@@ -139,7 +145,8 @@ class Entry(msgspec.Struct, frozen=True):
         """
         entry_id, fields = raw[0].decode(), raw[1]
         try:
-            return cls(entry_id, int(fields.get(b"s", b"0")), fields[b"b"])
+            before = _place(fields[b"p"].decode()) if b"p" in fields else None
+            return cls(entry_id, int(fields.get(b"s", b"0")), fields[b"b"], before)
         except (KeyError, ValueError) as error:
             raise DecodeError(f"entry {entry_id} of {stream} is no candlebus entry ({error!r})") from error
 
@@ -173,23 +180,37 @@ def follow(redis: Redis, stream: str, start: str = "now") -> Iterator[CandleBatc
         EntriesLost: Entries were trimmed before they were read.
         DecodeError: An entry is not a batch of ours; the text names it.
     """
-    expected = None
-    for entry in _entries(redis, stream, start):
-        if entry is None:
-            yield None
-            continue
-        if expected is not None and entry.number > expected:
-            lost = entry.number - expected
-            raise EntriesLost(f"{lost} entries of {stream} before {entry.entry_id} were trimmed before they were read")
-        expected = entry.number + 1
-        yield _decoded(stream, entry, CandleBatch)
+    for entry in _unbroken(redis, stream, start):
+        yield None if entry is None else _decoded(stream, entry, CandleBatch)
 
 
 def follow_aligned(redis: Redis, group: str, start: str = "now") -> Iterator[AlignedBatch | None]:
     """The batches of an aligned stream, as :func:`follow`."""
     stream = keys.aligned(group)
-    for entry in _entries(redis, stream, start):
+    for entry in _unbroken(redis, stream, start):
         yield None if entry is None else _decoded(stream, entry, AlignedBatch)
+
+
+def _unbroken(redis: Redis, stream: str, start: str) -> Iterator[Entry | None]:
+    """As :func:`_entries`, up to where entries went before they were read."""
+    expected = None
+    for entry in _entries(redis, stream, start):
+        if entry is not None:
+            if expected is None:
+                _check_first(stream, start, entry)
+            elif entry.number > expected:
+                lost = f"{entry.number - expected} entries of {stream} before {entry.entry_id}"
+                raise EntriesLost(f"{lost} were trimmed before they were read")
+            expected = entry.number + 1
+        yield entry
+
+
+def _check_first(stream: str, start: str, first: Entry) -> None:
+    """Refuse to go on after an id when the entry that was written next is gone."""
+    if start in ("start", "now") or first.before is None or first.before <= _place(start):
+        return
+    lost = f"entries of {stream} after {start}, up to {first.before[0]}-{first.before[1]}"
+    raise EntriesLost(f"{lost}, were trimmed before they were read; the next one is {first.entry_id}")
 
 
 def _entries(redis: Redis, stream: str, start: str) -> Iterator[Entry | None]:
@@ -205,6 +226,12 @@ def _entries(redis: Redis, stream: str, start: str) -> Iterator[Entry | None]:
             entry = Entry.of(stream, raw)
             last = entry.entry_id
             yield entry
+
+
+def _place(entry_id: str) -> tuple[int, int]:
+    """Where an entry stands: ids are compared as two numbers, of which the second may be left out."""
+    at_ms, _, number = entry_id.partition("-")
+    return int(at_ms), int(number or 0)
 
 
 def _last_id(redis: Redis, stream: str) -> str:

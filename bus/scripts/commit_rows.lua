@@ -23,12 +23,14 @@ end
 
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)[1]
 local last = newest and tonumber(string.match(newest[1], '^%d+')) or -1
+local before = newest and newest[1] or '0-0'
 local written = 0
 each(2, function(open_time, batch)
   -- Rows at or before the last one are there already; the id makes that a fact of the stream.
   if tonumber(open_time) <= last then return end
   local number = redis.call('INCR', KEYS[4])
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], open_time .. '-1', 's', number, 'b', batch)
+  local id = open_time .. '-1'
+  before = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], id, 's', number, 'b', batch, 'p', before)
   written = written + 1
 end)
 each(1, function(message)

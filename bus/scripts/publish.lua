@@ -20,8 +20,14 @@ if entries >= tonumber(ARGV[11]) then return {'full', entries} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local number = tonumber(redis.call('GET', KEYS[2]) or '0') + 1
+-- The id of the entry before, trimmed or not: by it a reader that comes back sees that entries went meanwhile.
+local function before()
+  local about = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('XINFO', 'STREAM', KEYS[1]) or {}
+  for i = 1, #about, 2 do if about[i] == 'last-generated-id' then return about[i + 1] end end
+  return '0-0'
+end
 -- XADD comes first: a server that refuses it for want of memory has changed nothing else.
-local entry = redis.call('XADD', KEYS[1], '*', 's', string.format('%.0f', number), 'b', ARGV[5])
+local entry = redis.call('XADD', KEYS[1], '*', 's', string.format('%.0f', number), 'b', ARGV[5], 'p', before())
 redis.call('SET', KEYS[2], string.format('%.0f', number))
 redis.call('HSET', KEYS[3], 'next_ms', ARGV[4], 'stalls', 0, 'lease_until', now + ARGV[6])
 redis.call('HINCRBY', KEYS[3], 'pages', 1)

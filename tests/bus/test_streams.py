@@ -6,8 +6,9 @@ from redis import Redis
 from bus import keys
 from bus.codec import encode
 from bus.errors import DecodeError, EntriesLost, UnknownVersion
-from bus.streams import fetch_entries, follow
-from tests.helpers import batch
+from bus.requests import Claim, RequestBook
+from bus.streams import Publisher, fetch_entries, follow
+from tests.helpers import MINUTE_MS, batch, request
 
 STREAM = keys.candles("bingx", "1m", "BTC/USDT:USDT")
 
@@ -51,6 +52,60 @@ def test_entries_that_were_trimmed_unread_are_reported_with_their_number(redis: 
     redis.xtrim(STREAM, maxlen=1, approximate=False)
     with pytest.raises(EntriesLost, match="2 entries of"):
         next(batches)
+
+
+def published(redis: Redis, count: int) -> list[str]:
+    """The ids of the pages of a request, of a minute each."""
+    book, publisher = RequestBook(redis), Publisher(redis)
+    book.accept(request(limit=count))
+    claim = book.claim(request(limit=count), 1, "w")
+    assert isinstance(claim, Claim)
+    book.fix_span(claim, 0, count * MINUTE_MS)
+    return [publisher.publish(claim, batch(page, page + 1, page=page)).entry_id for page in range(count)]
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_follower_that_comes_back_is_told_of_entries_that_went_meanwhile(redis: Redis, read: int) -> None:
+    ids = published(redis, 4)
+    redis.xtrim(STREAM, minid=ids[3], approximate=False)
+    with pytest.raises(EntriesLost, match=f"entries of {STREAM} after {ids[read]}, up to {ids[2]}, were trimmed"):
+        next(follow(redis, STREAM, ids[read]))
+
+
+@pytest.mark.parametrize(("oldest", "read"), [(0, 0), (1, 0), (1, 1), (2, 1), (3, 2), (3, 3)])
+def test_a_follower_that_missed_nothing_goes_on_whatever_was_trimmed_of_what_it_had_read(
+    redis: Redis, oldest: int, read: int
+) -> None:
+    ids = published(redis, 4)
+    redis.xtrim(STREAM, minid=ids[oldest], approximate=False)
+    found = next(follow(redis, STREAM, ids[read]))
+    assert (found and found.page) == (read + 1 if read < 3 else None)
+
+
+def test_it_is_told_too_where_all_was_trimmed_before_the_next_entry_came(redis: Redis) -> None:
+    read, lost = published(redis, 2)
+    redis.xtrim(STREAM, maxlen=0, approximate=False)
+    redis.delete(keys.request("r1"))
+    (new,) = published(redis, 1)
+    with pytest.raises(EntriesLost, match=f"up to {lost}, were trimmed before they were read; the next one is {new}"):
+        next(follow(redis, STREAM, read.removesuffix("-0")))
+    found = next(follow(redis, STREAM, lost))
+    assert found is not None
+    assert found.page == 0
+
+
+def test_a_follower_from_the_start_or_from_now_misses_nothing_that_was_there_before_it(redis: Redis) -> None:
+    ids = published(redis, 3)
+    redis.xtrim(STREAM, minid=ids[2], approximate=False)
+    found = next(follow(redis, STREAM, "start"))
+    assert found is not None
+    assert found.page == 2
+    redis.xtrim(STREAM, maxlen=0, approximate=False)
+    batches = follow(redis, STREAM, "now")
+    assert next(batches) is None
+    redis.delete(keys.request("r1"))
+    published(redis, 1)
+    assert next(batches) is not None
 
 
 def test_an_entry_of_a_later_version_is_refused_by_name(redis: Redis) -> None:

@@ -9,7 +9,7 @@ from bus import keys
 from bus.alignment import align_candles
 from bus.clock import RedisClock
 from bus.connection import connect
-from bus.errors import GroupError
+from bus.errors import EntriesLost, GroupError
 from bus.group_leases import GroupLeases
 from bus.group_state import streams_of
 from bus.groups import GroupBook
@@ -112,6 +112,17 @@ def test_the_commit_itself_leaves_out_rows_that_are_there(redis: Redis, group: G
     owner.aligner._written_ms = -1
     assert (owner.step(), owner.step()) == ("idle", "committed")
     assert (redis.xlen(keys.aligned("g")), redis.get(keys.sequence(keys.aligned("g")))) == (1, b"1")
+
+
+def test_who_follows_rows_and_comes_back_is_told_of_those_that_went_meanwhile(redis: Redis, group: Group) -> None:
+    for minute in range(3):
+        publish(redis, "bingx", [minute], minute, minute + 1)
+        publish(redis, "kucoinfutures", [minute], minute, minute + 1)
+        align(redis, group)
+    redis.xtrim(keys.aligned("g"), maxlen=1, approximate=False)
+    with pytest.raises(EntriesLost, match="after 0-1, up to 60000-1, were trimmed"):
+        next(follow_aligned(redis, "g", "0-1"))
+    assert next(follow_aligned(redis, "g", "60000-1")) is not None
 
 
 def test_an_entry_of_an_unknown_version_is_set_aside_and_the_others_go_on(redis: Redis, group: Group) -> None:

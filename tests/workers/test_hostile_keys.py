@@ -225,7 +225,8 @@ def test_an_offset_that_ends_before_it_begins_is_measured_anew(redis: Redis, wor
 ENTRIES: list[dict[bytes, bytes]] = [
     {b"b": b"\xff"}, {b"s": b"x", b"b": b"\x80"}, {b"s": b"1"}, {b"\xff": b"\xff"}, {b"s": b"9" * 400, b"b": b""},
     {b"s": b"1", b"b": b"\xdf\xff\xff\xff\xff"}, {b"s": b"1", b"b": b"\x91" * 10_000},
-    {b"s": b"-1", b"b": b"\x81\xa4type\xa1x"},
+    {b"s": b"-1", b"b": b"\x81\xa4type\xa1x"}, {b"s": b"1", b"b": b"", b"p": b"\xff"},
+    {b"s": b"1", b"b": b"", b"p": b"x-"},
 ]  # fmt: skip
 
 
