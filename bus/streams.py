@@ -173,23 +173,27 @@ def follow(redis: Redis, stream: str, start: str = "now") -> Iterator[CandleBatc
         EntriesLost: Entries were trimmed before they were read.
         DecodeError: An entry is not a batch of ours; the text names it.
     """
-    expected = None
-    for entry in _entries(redis, stream, start):
-        if entry is None:
-            yield None
-            continue
-        if expected is not None and entry.number > expected:
-            lost = entry.number - expected
-            raise EntriesLost(f"{lost} entries of {stream} before {entry.entry_id} were trimmed before they were read")
-        expected = entry.number + 1
-        yield _decoded(stream, entry, CandleBatch)
+    for entry in _unbroken(redis, stream, start):
+        yield None if entry is None else _decoded(stream, entry, CandleBatch)
 
 
 def follow_aligned(redis: Redis, group: str, start: str = "now") -> Iterator[AlignedBatch | None]:
     """The batches of an aligned stream, as :func:`follow`."""
     stream = keys.aligned(group)
-    for entry in _entries(redis, stream, start):
+    for entry in _unbroken(redis, stream, start):
         yield None if entry is None else _decoded(stream, entry, AlignedBatch)
+
+
+def _unbroken(redis: Redis, stream: str, start: str) -> Iterator[Entry | None]:
+    """As :func:`_entries`, up to where entries went before they were read."""
+    expected = None
+    for entry in _entries(redis, stream, start):
+        if entry is not None:
+            if expected is not None and entry.number > expected:
+                lost = f"{entry.number - expected} entries of {stream} before {entry.entry_id}"
+                raise EntriesLost(f"{lost} were trimmed before they were read")
+            expected = entry.number + 1
+        yield entry
 
 
 def _entries(redis: Redis, stream: str, start: str) -> Iterator[Entry | None]:

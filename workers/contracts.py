@@ -4,8 +4,10 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from bus import keys
-from bus.cache import Values, always, nothing
+from bus.cache import Values, nothing
 from bus.clock import Clock
 from bus.errors import AccessRefused, CandleBusError, ExchangeError, ExchangeUnavailable, RateLimited
 from bus.messages import Contract, ContractMap
@@ -24,6 +26,8 @@ _FRESH_ENOUGH_MS: Final = 60_000
 _STAND_IN_MS: Final = 5_000
 #: A map is fetched ahead once so much of its life is over, in percent.
 _AHEAD_PERCENT: Final = 80
+#: A map from further ahead than this was fetched before the clock was set back, nobody knows how long ago.
+_MOST_AHEAD_MS: Final = 5_000
 
 
 class ContractBook:
@@ -50,8 +54,10 @@ class ContractBook:
         self._fetch = ContractFetch(exchange, http, cache, clock, may_retry)
         self._key = keys.contracts(self._name)
         self._held: ContractMap | None = None
-        self._held_until_ms = 0
+        self._held_from_ms = self._held_until_ms = 0
         self._failed_ms = 0
+        #: When the map was fetched that stood in last.
+        self._stood_in_ms = 0
         self.cause: ExchangeError | None = None
 
     def contract(self, symbol: str) -> Contract:
@@ -75,14 +81,15 @@ class ContractBook:
         Raises:
             ExchangeError: There is not even a fallback.
         """
-        if self._held is None or self._clock.now_ms() >= self._held_until_ms:
-            return self._shared(always, self._fetch.last_good)
+        # Before it was read: the clock was set back, and nobody knows how long the map has been held.
+        if self._held is None or not self._held_from_ms <= self._clock.now_ms() < self._held_until_ms:
+            return self._shared(lambda found: not self._is_ahead(found), self._fetch.last_good)
         return self._held
 
     def refresh(self) -> ContractMap:
         """A map fetched from now on, by this caller or another; or what stands in for it, see ``cause``."""
         asked_ms = self._clock.now_ms()
-        return self._shared(lambda found: found.fetched_ms > asked_ms)
+        return self._shared(lambda found: found.fetched_ms > asked_ms and not self._is_ahead(found))
 
     def warm(self) -> ContractMap:
         """The map, fetched anew where most of its life is over, so that no reader ever waits for one."""
@@ -97,8 +104,9 @@ class ContractBook:
         found = self._cache.get_or_load(
             self._key, ContractMap, self._ttl_ms, self._loaded, is_fresh=is_fresh, meanwhile=meanwhile
         )
-        self._held, self._held_until_ms = found, self._clock.now_ms() + self._ttl_ms(found)
-        if self.cause is not None and found.fetched_ms >= self._failed_ms:
+        self._held, self._held_from_ms = found, self._clock.now_ms()
+        self._held_until_ms = self._held_from_ms + self._ttl_ms(found)
+        if self.cause is not None and found.fetched_ms != self._stood_in_ms and not self._is_ahead(found):
             _log.info("contract list is back", extra={"exchange": self._name})
             self.cause = None
         return found
@@ -121,14 +129,22 @@ class ContractBook:
         self.cause, self._failed_ms = error, self._clock.now_ms()
         if found is None:
             raise error
+        if self._is_ahead(found):
+            found = msgspec.structs.replace(found, fetched_ms=0)  # else each reader would ask the exchange again
+        self._stood_in_ms = found.fetched_ms
         return found
 
     def _may_be_new(self, listed: ContractMap) -> bool:
-        has_just_failed = self._clock.now_ms() - self._failed_ms < _STAND_IN_MS
+        has_just_failed = 0 <= self._clock.now_ms() - self._failed_ms < _STAND_IN_MS
         return listed.source == "exchange" and self._age_ms(listed) > _FRESH_ENOUGH_MS and not has_just_failed
 
     def _age_ms(self, listed: ContractMap) -> int:
-        return self._clock.now_ms() - listed.fetched_ms
+        """How old the map is; more than any may be where nobody knows."""
+        now_ms = self._clock.now_ms()
+        return now_ms if self._is_ahead(listed) else now_ms - listed.fetched_ms
+
+    def _is_ahead(self, listed: ContractMap) -> bool:
+        return listed.fetched_ms > self._clock.now_ms() + _MOST_AHEAD_MS
 
     def _unlisted(self, symbol: str, listed: ContractMap) -> CandleBusError:
         if listed.source == "fallback" or self._age_ms(listed) > keys.CONTRACTS_TTL_MS:

@@ -1,5 +1,6 @@
 """The aligner on a real server: streaming equals batch, each row once, whoever dies or comes twice."""
 
+import itertools
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ from bus import keys
 from bus.alignment import align_candles
 from bus.clock import RedisClock
 from bus.connection import connect
-from bus.errors import GroupError
+from bus.errors import EntriesLost, GroupError
 from bus.group_leases import GroupLeases
 from bus.group_state import streams_of
 from bus.groups import GroupBook
@@ -112,6 +113,22 @@ def test_the_commit_itself_leaves_out_rows_that_are_there(redis: Redis, group: G
     owner.aligner._written_ms = -1
     assert (owner.step(), owner.step()) == ("idle", "committed")
     assert (redis.xlen(keys.aligned("g")), redis.get(keys.sequence(keys.aligned("g")))) == (1, b"1")
+
+
+def test_who_follows_rows_is_told_of_those_that_were_trimmed_before_he_read_them(redis: Redis, group: Group) -> None:
+    def row(minute: int) -> None:
+        for exchange in ("bingx", "kucoinfutures"):
+            publish(redis, exchange, [minute], minute, minute + 1)
+        align(redis, group)
+
+    row(0)
+    rows = follow_aligned(redis, "g", "start")
+    assert next(rows) is not None
+    for minute in (1, 2):
+        row(minute)
+    redis.xtrim(keys.aligned("g"), maxlen=1, approximate=False)
+    with pytest.raises(EntriesLost, match=r"1 entries of candlebus:aligned:g before 120000-1 were trimmed"):
+        list(itertools.islice(rows, 9))
 
 
 def test_an_entry_of_an_unknown_version_is_set_aside_and_the_others_go_on(redis: Redis, group: Group) -> None:

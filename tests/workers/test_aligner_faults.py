@@ -233,7 +233,8 @@ def test_an_owner_whose_server_went_back_takes_up_what_the_server_has(redis: Red
     settle_both(redis, 0, 3)
     owner = Owner(redis, group)
     owner.align()
-    names = [keys.group_state("g"), keys.group_lease("g"), keys.aligned("g"), *map(stream_of, VENUES)]
+    aligned = keys.aligned("g")
+    names = [keys.group_state("g"), keys.group_lease("g"), aligned, keys.sequence(aligned), *map(stream_of, VENUES)]
     copies = {name: redis.dump(name) for name in names}
     settle_both(redis, 3, 6)
     owner.align()
