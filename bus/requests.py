@@ -102,6 +102,7 @@ class RequestBook:
         self._step = Script(redis, "step")
         self._cancel = Script(redis, "cancel")
         self._overdue = Script(redis, "overdue")
+        self._let_go = Script(redis, "let_go")
         self._count_refusal = Script(redis, "count_refusal")
 
     def accept(self, request: FetchRequest) -> tuple[bool, int]:
@@ -192,6 +193,10 @@ class RequestBook:
         if strange:
             self._redis.zrem(keys.open_requests(exchange), *strange)
         return [name for raw, name in names.items() if raw not in strange]
+
+    def let_go(self, request_id: str, exchange: str) -> None:
+        """Look after the request no more if it has ended or is not known; one accepted again since is looked after."""
+        self._let_go([keys.request(request_id), keys.open_requests(exchange)], [request_id])
 
     def status(self, request_id: str) -> RequestStatus | None:
         """Where the request stands; None when nobody knows it (any more).

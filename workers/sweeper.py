@@ -8,8 +8,9 @@ from redis import Redis, ResponseError
 from bus import keys
 from bus.clock import RedisClock
 from bus.errors import CandleBusError, RequestError
+from bus.fetch_request import FetchRequest
 from bus.queue import enqueue_turn, is_waiting
-from bus.requests import RequestBook, RequestStatus
+from bus.requests import RequestBook
 
 _log = logging.getLogger(__name__)
 
@@ -23,16 +24,7 @@ def put_back_overdue(redis: Redis, exchange: str) -> list[str]:
     Needs no lock: each overdue request is handed to one caller, and a turn that is enqueued twice is claimed once.
     """
     book = RequestBook(redis)
-    put_back = []
-    for request_id in book.overdue(exchange):
-        status = _readable(book, request_id, exchange)
-        if status is None or status.has_ended:
-            redis.zrem(keys.open_requests(exchange), request_id)
-        elif not is_waiting(redis, status.request, status.turn):
-            enqueue_turn(redis, status.request, status.turn)
-            put_back.append(request_id)
-            _log.warning("request put back", extra={"request_id": request_id, "turn": status.turn})
-    return put_back
+    return [request_id for request_id in book.overdue(exchange) if _put_back(redis, book, request_id, exchange)]
 
 
 def trim_streams(redis: Redis, exchange: str) -> int:
@@ -43,18 +35,29 @@ def trim_streams(redis: Redis, exchange: str) -> int:
     return sum(_trimmed(redis, stream, before_ms) for stream in names if stream.startswith(f"{prefix}:"))
 
 
-def _readable(book: RequestBook, request_id: str, exchange: str) -> RequestStatus | None:
-    """Where a request stands; None for one that nobody can put back, which is reported."""
+def _put_back(redis: Redis, book: RequestBook, request_id: str, exchange: str) -> bool:
+    """Whether the request's job was lost and is in the queue again; what nobody can put back is reported."""
     try:
         status = book.status(request_id)
-        if status is not None and not status.has_ended:
-            status.request.check()
-            if status.request.exchange != exchange:
-                raise RequestError(f"a request for {status.request.exchange!r} stands in the book of {exchange}")
+        if status is None or status.has_ended:
+            book.let_go(request_id, exchange)
+            return False
+        _check(status.request, exchange)
     except CandleBusError as error:
         _log.error("request given up", extra={"request_id": request_id, "cause": str(error)})
-        return None
-    return status
+        redis.zrem(keys.open_requests(exchange), request_id)
+        return False
+    if is_waiting(redis, status.request, status.turn):
+        return False
+    enqueue_turn(redis, status.request, status.turn)
+    _log.warning("request put back", extra={"request_id": request_id, "turn": status.turn})
+    return True
+
+
+def _check(request: FetchRequest, exchange: str) -> None:
+    request.check()
+    if request.exchange != exchange:
+        raise RequestError(f"a request for {request.exchange!r} stands in the book of {exchange}")
 
 
 def _trimmed(redis: Redis, stream: str, before_ms: int) -> int:

@@ -16,7 +16,7 @@ from bus import keys
 from bus.connection import connect
 from bus.errors import CandleBusError, RateLimited
 from bus.queue import enqueue_turn
-from bus.requests import MAX_STALLS, Claim, RequestBook
+from bus.requests import MAX_STALLS, Claim, RequestBook, RequestStatus
 from bus.settings import Settings
 from bus.streams import Published, Publisher
 from bus.timeframes import SETTLE_MS
@@ -314,6 +314,38 @@ def test_a_request_that_waits_in_the_queue_is_not_put_back(redis: Redis) -> None
     pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
     redis.zadd(keys.open_requests("bingx"), {pending.id: 1})
     assert put_back_overdue(redis, "bingx") == []
+
+
+def test_a_request_that_is_asked_for_again_while_it_is_looked_after_is_not_lost(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    redis.delete("rq:queue:fetch.bingx")
+    pending.cancel()
+    redis.zadd(keys.open_requests("bingx"), {pending.id: 1})
+    status = RequestBook.status
+
+    def asked_again_at_once(book: RequestBook, request_id: str) -> RequestStatus | None:
+        found = status(book, request_id)
+        assert book.accept(pending.request) == (True, 1)  # by a producer that dies before it enqueues the job
+        return found
+
+    monkeypatch.setattr(RequestBook, "status", asked_again_at_once)
+    assert put_back_overdue(redis, "bingx") == []
+    monkeypatch.undo()
+    redis.zadd(keys.open_requests("bingx"), {pending.id: 1}, xx=True)
+    assert put_back_overdue(redis, "bingx") == [pending.id]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_request_that_has_ended_or_that_nobody_knows_is_looked_after_no_more(redis: Redis, is_known: bool) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "5m", limit=10)
+    pending.cancel()
+    if not is_known:
+        redis.delete(keys.request(pending.id))
+    redis.zadd(keys.open_requests("bingx"), {pending.id: 1})
+    assert put_back_overdue(redis, "bingx") == []
+    assert redis.zcard(keys.open_requests("bingx")) == 0
 
 
 def test_the_round_trips_of_one_series_overlap(redis: Redis, sandbox: Sandbox, work: Work) -> None:
