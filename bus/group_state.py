@@ -93,8 +93,9 @@ def _restored(redis: Redis, group: Group, body: Any, counts: Any) -> Restored | 
             return Restored(new_aligner(group), 0, progress, group.start_ms, commit, written_ms, ended)
         state = _DECODER.decode(body)
         aligner = StreamAligner.restore(state.aligner)
-        if len(state.progress) != len(group.series):
-            return DecodeError(f"group {group.name}: a state of {len(state.progress)} series, not {len(group.series)}")
+        series = list(state.aligner["sources"])
+        if series != list(group.series) or len(state.progress) != len(series):
+            return DecodeError(f"group {group.name}: its state is of {' '.join(series)}; remove the group and add it")
         return Restored(aligner, state.rows, state.progress, state.horizon_ms, commit, -1, ended)
     except (msgspec.MsgspecError, ResponseError, DecodeError, ValueError) as error:
         return DecodeError(f"group {group.name}: not a state that this version reads ({error})")

@@ -2,7 +2,8 @@
 -- KEYS: set of groups, then a lease for each name. ARGV: owner, lease ms, most to take, then the names.
 -- Counts how often in a row a group was taken that nobody had let go of, each time within a minute: something in it may
 -- be what ends its owners.
--- The fence rises whenever the owner changes, so that a former owner's commits are refused.
+-- The fence rises whenever the owner changes, so that a former owner's commits are refused. The first one is the time in
+-- microseconds: a group that was removed and added again shares no fence with its former life, whose owner may wake yet.
 -- Returns for each name the fence, or 0 where the group is somebody else's, is gone, or was one too many.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -20,6 +21,7 @@ for i = 2, #KEYS do
   if ends and held[1] == ARGV[1] and ends > 0 then
     fence = tonumber(held[3]) or 0
   elseif room > 0 and is_over and redis.call('SISMEMBER', KEYS[1], ARGV[2 + i]) == 1 then
+    if not held[3] then redis.call('HSET', KEYS[i], 'fence', time[1] * 1000000 + time[2]) end
     local raised = redis.pcall('HINCRBY', KEYS[i], 'fence', 1)
     fence = type(raised) == 'number' and raised or 0
     room = room - math.min(fence, 1)

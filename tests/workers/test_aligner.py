@@ -3,6 +3,7 @@
 import itertools
 import threading
 
+import msgspec
 import pytest
 from redis import Redis
 
@@ -10,15 +11,16 @@ from bus import keys
 from bus.alignment import align_candles
 from bus.clock import RedisClock
 from bus.connection import connect
-from bus.errors import EntriesLost, GroupError
+from bus.errors import DecodeError, EntriesLost, GroupError
 from bus.group_leases import GroupLeases
-from bus.group_state import streams_of
+from bus.group_state import restored, streams_of
 from bus.groups import GroupBook
 from bus.messages import Group
 from bus.streams import follow_aligned
 from tests.helpers import MINUTE_MS
 from tests.workers.aligner_helpers import SERIES, Owner, align, candle, publish, written
 from workers.aligner.consumer import AlignerProcess
+from workers.aligner.group import Commit, GroupAligner
 
 
 @pytest.fixture
@@ -80,6 +82,38 @@ def test_a_former_owner_changes_nothing(redis: Redis, group: Group) -> None:
     assert former.step() == "lost"
     assert redis.get(keys.group_state("g")) == before
     assert len(written(redis)) == 2
+
+
+def test_an_owner_paused_since_before_its_group_was_removed_and_added_again_changes_nothing(
+    redis: Redis, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former, commit = Owner(redis, group, "former"), GroupAligner.commit
+    former.step()
+    publish(redis, "bingx", [0, 1], 0, 2)
+    successors: list[Owner] = []
+
+    def paused(aligner: GroupAligner) -> Commit | None:
+        """Has read, and wakes after all that."""
+        if aligner is former.aligner:
+            GroupBook(redis).remove("g")
+            other = GroupBook(redis).add("g", [SERIES[0], "bingx:ETH/USDT:USDT"], "1m", start_ms=0)
+            successors.append(Owner(redis, other, "new"))
+        return commit(aligner)
+
+    monkeypatch.setattr(GroupAligner, "commit", paused)
+    assert former.step() == "lost"
+    assert redis.get(keys.group_state("g")) is None
+    successors[0].align()
+    assert GroupBook(redis).status("g").pending == {SERIES[0]: 2, "bingx:ETH/USDT:USDT": 0}
+
+
+def test_a_state_of_other_series_is_refused_by_their_names(redis: Redis, group: Group) -> None:
+    publish(redis, "bingx", [0], 0, 1)
+    align(redis, group)
+    swapped = msgspec.structs.replace(group, series=tuple(reversed(SERIES)))
+    found = restored(redis, [swapped])[0]
+    assert isinstance(found, DecodeError)
+    assert f"its state is of {' '.join(SERIES)}; remove the group" in str(found)
 
 
 @pytest.mark.parametrize("news", [[], [2]])

@@ -21,6 +21,7 @@ from bus.series import Series
 from bus.settings import Settings
 from workers.aligner.caution import CAREFUL_FROM, Caution
 from workers.aligner.group import GroupAligner
+from workers.aligner.portions import MOST_ENTRIES
 from workers.aligner.rounds import Outcome, Rounds
 from workers.aligner.wakeup import Wakeup
 from workers.aligner.warmer import ContractWarmer
@@ -34,8 +35,6 @@ _RECONNECT_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.02
 #: To look at thousands of streams takes a while: a process that has work spends at most such a part of its time on it.
 _LOOK_SHARE: Final = 10  # one tenth
-#: Groups that share a trip to the server: bounds how much of them is in memory at once.
-_GROUPS_A_ROUND: Final = 32
 
 
 class AlignerProcess:
@@ -102,11 +101,21 @@ class AlignerProcess:
         if time.monotonic() >= self._share_at:
             self._share()
         self._look()
-        names = [name for name in list(self._ready)[:_GROUPS_A_ROUND] if name in self._held]
-        for name in list(self._ready)[:_GROUPS_A_ROUND]:
-            del self._ready[name]
-        if names:
+        if names := self._next():
             self._align(names)
+
+    def _next(self) -> list[str]:
+        """The groups whose turn it is: as many as one trip may bring the entries of; the others come first then."""
+        names: list[str] = []
+        entries = 0
+        for name in self._ready:
+            entries += self._held[name].most_read
+            if names and entries > MOST_ENTRIES:
+                break
+            names.append(name)
+        for name in names:
+            del self._ready[name]
+        return names
 
     def _look(self) -> None:
         """See whose streams grew; while others are ready only now and then, and without waiting."""

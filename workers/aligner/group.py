@@ -81,6 +81,11 @@ class GroupAligner:
         return list(self._series)
 
     @property
+    def most_read(self) -> int:
+        """Entries that one read of all its streams brings at most."""
+        return len(self._series) * READ_COUNT
+
+    @property
     def wants_more(self) -> bool:
         """Whether there is something to read that no new entry announces."""
         return bool(self._unread or self._full or any(one.has_due(self._reach_ms) for one in self._backlogs.values()))

@@ -1,7 +1,7 @@
-"""One round of several groups: read, align, commit, each step in one trip to the server for all of them."""
+"""One round of several groups: read, align, commit, new entries and commits each in one trip for all of them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import redis as redis_library
@@ -15,6 +15,7 @@ from bus.messages import AlignedBatch
 from bus.scripts import Script
 from bus.streams import Entry
 from workers.aligner.group import READ_COUNT, Commit, Fields, GroupAligner
+from workers.aligner.portions import MOST_ENTRIES, portions
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,9 @@ class Rounds:
     def run(self, groups: Sequence[GroupAligner]) -> Round:
         """Read once for each group, and commit what it makes of that.
 
+        Args:
+            groups: Together they read at most ``MOST_ENTRIES``, or there is but one.
+
         Raises:
             ConnectionError, TimeoutError: redis-py's own: the server went away; what it holds of the round is unknown.
         """
@@ -63,21 +67,30 @@ class Rounds:
     def _read(self, groups: Sequence[GroupAligner], outcomes: dict[int, Outcome]) -> dict[str, str]:
         rereads = [group.rereads() for group in groups]
         with self._redis.pipeline(transaction=False) as pipeline:
-            for group, again in zip(groups, rereads, strict=True):
-                _queue_reads(pipeline, group, again)
-            answers = iter(pipeline.execute(raise_on_error=False))
+            for group in groups:
+                _queue_read(pipeline, group)
+            answers = pipeline.execute(raise_on_error=False)
         read_ids: dict[str, str] = {}
-        for group, again in zip(groups, rereads, strict=True):
-            new, old = next(answers), [next(answers) for _ in again]
+        for group, again, new in zip(groups, rereads, answers, strict=True):
             try:
                 _give(group, _entries(new), read_ids)
-                _give_again(group, again, old)
+                self._give_again(group, again)
                 self._read_again(group)
             except _SERVER_AWAY:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is in an entry, the other groups go on
                 outcomes[id(group)] = _failed(group, error)
         return read_ids
+
+    def _give_again(self, group: GroupAligner, again: Sequence[tuple[str, str]]) -> None:
+        """Reads what was put off; of one series any number of entries may begin at the same time."""
+        for part in portions(again):
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for stream, entry_id in part:
+                    pipeline.xrange(stream, entry_id, entry_id)
+                answers = pipeline.execute()
+            for (stream, entry_id), found in zip(part, answers, strict=True):
+                group.take_again(stream, entry_id, found[0][1] if found else None)
 
     def _read_again(self, group: GroupAligner) -> None:
         for stream in group.take_lost():
@@ -107,27 +120,30 @@ class Rounds:
         from_ms = group.doubt_ms()
         if from_ms is None:
             return
-        stream = keys.aligned(group.group.name)
-        found: Any = self._redis.xrange(stream, f"{max(0, from_ms - group.group.tolerance_ms)}-0", count=_LOOK_UP)
-        group.settle_doubt([decode(Entry.of(stream, raw).body, AlignedBatch) for raw in found])
+        # An aligned entry holds up to a third of a page for each series.
+        at_once = max(1, MOST_ENTRIES // len(group.streams))
+        for written in self._written(group.group.name, max(0, from_ms - group.group.tolerance_ms), at_once):
+            group.settle_doubt(written)
+
+    def _written(self, name: str, from_ms: int, at_once: int) -> Iterator[list[AlignedBatch]]:
+        """The aligned entries of a group from that open time, ms, on, so many at once."""
+        stream, start, left = keys.aligned(name), f"{from_ms}-0", _LOOK_UP
+        while left > 0:
+            found: Any = self._redis.xrange(stream, start, count=min(at_once, left))
+            yield [decode(Entry.of(stream, raw).body, AlignedBatch) for raw in found]
+            if len(found) < at_once:
+                return
+            start, left = f"({found[-1][0].decode()}", left - len(found)
 
 
-def _queue_reads(pipeline: Pipeline, group: GroupAligner, again: Sequence[tuple[str, str]]) -> None:
+def _queue_read(pipeline: Pipeline, group: GroupAligner) -> None:
     wanted: Any = group.reads()
     pipeline.xreadgroup(keys.align_consumer_group(group.group.name), CONSUMER, wanted, count=READ_COUNT)
-    for stream, entry_id in again:
-        pipeline.xrange(stream, entry_id, entry_id)
 
 
 def _give(group: GroupAligner, found: dict[str, list[tuple[str, Fields]]], read_ids: dict[str, str]) -> None:
     group.take(found)
     read_ids |= {stream: entries[-1][0] for stream, entries in found.items() if entries}
-
-
-def _give_again(group: GroupAligner, again: Sequence[tuple[str, str]], answers: Sequence[Any]) -> None:
-    for (stream, entry_id), found in zip(again, answers, strict=True):
-        _raise_error(found)
-        group.take_again(stream, entry_id, found[0][1] if found else None)
 
 
 def _entries(answer: Any) -> dict[str, list[tuple[str, Fields]]]:

@@ -1,10 +1,12 @@
-"""Waits for any of many streams to grow, in one blocking read, and says whose groups have something to read."""
+"""Waits for any of many streams to grow, and says whose groups have something to read."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
+
+from workers.aligner.portions import portions
 
 
 class Wakeup:
@@ -15,6 +17,7 @@ class Wakeup:
         self._redis = redis
         self._groups: dict[str, set[str]] = {}  # stream → groups
         self._read_ids: dict[str, str] = {}
+        self._is_quiet = False  # whether nothing grew while the last call waited
 
     def add(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Watch the streams of these groups: name → streams. What they hold by now is not announced any more."""
@@ -25,13 +28,16 @@ class Wakeup:
         self._read_ids |= self._newest(sorted(new))
 
     def _newest(self, streams: Sequence[str]) -> dict[str, str]:
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for stream in streams:
-                pipeline.xrevrange(stream, count=1)
-            answers: list[Any] = pipeline.execute(raise_on_error=False) if streams else []
-        # Of a key that is no stream nothing is heard: it would spoil the read of all others.
-        newest = [(stream, found) for stream, found in zip(streams, answers, strict=True) if isinstance(found, list)]
-        return {stream: found[0][0].decode() if found else "0-0" for stream, found in newest}
+        newest: dict[str, str] = {}
+        for part in portions(streams):
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for stream in part:
+                    pipeline.xrevrange(stream, count=1)
+                answers: list[Any] = pipeline.execute(raise_on_error=False)
+            # Of a key that is no stream nothing is heard: it would spoil the read of all others.
+            found = [(stream, said) for stream, said in zip(part, answers, strict=True) if isinstance(said, list)]
+            newest |= {stream: said[0][0].decode() if said else "0-0" for stream, said in found}
+        return newest
 
     def remove(self, names: Iterable[str]) -> None:
         """Watch the streams of these groups no more."""
@@ -57,7 +63,21 @@ class Wakeup:
         if not self._read_ids:
             time.sleep((block_ms or 0) / 1000)
             return []
-        wanted: Any = self._read_ids
+        parts = list(portions(list(self._read_ids)))
+        if len(parts) == 1:
+            return self._grown(parts[0], block_ms)
+        # A read brings an entry of each stream that grew. Once none has, one that waits brings those of a moment.
+        was_quiet, self._is_quiet = self._is_quiet, False
+        if block_ms is None or not was_quiet:
+            found = dict.fromkeys(name for part in parts for name in self._grown(part, None))
+            if found or block_ms is None:
+                return list(found)
+        grown = self._grown(list(self._read_ids), block_ms)
+        self._is_quiet = not grown
+        return grown
+
+    def _grown(self, streams: Sequence[str], block_ms: int | None) -> list[str]:
+        wanted: Any = {stream: self._read_ids[stream] for stream in streams}
         answer: Any = self._redis.xread(wanted, count=1, block=block_ms)
         grown = answer.items() if isinstance(answer, dict) else answer or []
         found: dict[str, None] = {}
