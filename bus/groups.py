@@ -12,7 +12,9 @@ from bus.errors import DecodeError, GroupError
 from bus.group_state import streams_of
 from bus.group_status import GroupStatus, status_of
 from bus.messages import Group
+from bus.scripts import Script
 from bus.series import NAME, Series, check_group_name
+from bus.stream_readers import readers
 from bus.timeframes import timeframe as timeframe_of
 
 _log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class GroupBook:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._remove = Script(redis, "remove_group")
 
     def add(
         self,
@@ -116,22 +119,36 @@ class GroupBook:
         return sorted(name for name in (member.decode(errors="replace") for member in members) if NAME.fullmatch(name))
 
     def remove(self, name: str) -> None:
-        """Forget a group, its rows and its state, also one whose definition cannot be read.
+        """Forget a group, its rows and its state, in one step.
+
+        Also one whose definition cannot be read, and what is left of one that has none any more.
 
         Raises:
             GroupError: There is no such group.
         """
+        read = {stream for stream, reader in readers(self._redis) if reader == name}
         try:
-            read = list(streams_of(self.get(name)).values())
-        except DecodeError:
-            read = []  # whichever streams it read, its consumer groups there remain
-        self._redis.srem(keys.groups(), name)
+            read |= set(streams_of(self.get(name)).values())
+        except DecodeError as error:
+            _log.warning("group removed unread", extra={"group": name, "cause": str(error)})
+        except GroupError:
+            if not read:
+                raise
         gone = [keys.group(name), keys.group_state(name), keys.group_lease(name)]
         gone += [keys.group_members(name), keys.group_tries(name)]
         streams = [keys.aligned(name), keys.late(name)]
-        self._redis.delete(*gone, *streams, *map(keys.sequence, streams))
-        for stream in read:
-            self._redis.xgroup_destroy(stream, keys.align_consumer_group(name))
+        names = [keys.groups(), *read, *gone, *streams, *map(keys.sequence, streams)]
+        self._remove(names, [name, keys.align_consumer_group(name), len(read)])
+
+    def strays(self) -> dict[str, list[str]]:
+        """Group → streams that are kept for it though it does not read them, or is no group any more."""
+        found: dict[str, list[str]] = {}
+        for stream, name in readers(self._redis):
+            found.setdefault(name, []).append(stream)
+        read = {group.name: streams_of(group).values() for group in self.several(list(found))}
+        unreadable = [name for name in found.keys() - read.keys() if self._redis.exists(keys.group(name))]
+        strays = {name: [one for one in streams if one not in read.get(name, ())] for name, streams in found.items()}
+        return {name: streams for name, streams in strays.items() if streams and name not in unreadable}
 
     def status(self, name: str) -> GroupStatus:
         """How far a group is.

@@ -11,13 +11,15 @@ from typing import Final
 import msgspec
 from redis import Redis
 
+from bus import keys
 from bus.connection import connect, readable_errors
 from bus.embedded import find_server
 from bus.errors import CandleBusError
+from bus.groups import GroupBook
 from bus.server_findings import Finding, findings
 from bus.server_look import server_facts
 from bus.settings import Settings, load, unknown_variables
-from bus.text import address
+from bus.text import address, printable
 from candlebus.commands.shared import bus_url
 from producers.look import ExchangeLook, exchanges_of, look_at
 from workers.desk import Desk
@@ -25,6 +27,7 @@ from workers.exchanges import registry
 
 #: A day of full streams and an append-only file that is being rewritten fit.
 _ENOUGH_BYTES: Final = 2 * 2**30
+_LONGEST: Final = 200
 
 
 def examined(*, as_json: bool, exchanges: bool) -> int:
@@ -79,12 +82,25 @@ def _bus(settings: Settings, *, exchanges: bool) -> Iterator[Finding]:
             facts = server_facts(redis)
             yield Finding(about="bus", severity="ok", says=address(url))
             yield from findings(facts)
+            yield from _strays(GroupBook(redis))
             names = exchanges_of(redis, registry.names())
             yield from _workers(look_at(redis, names))
             if exchanges:
                 yield from _exchanges(redis, settings, names)
     except CandleBusError as error:
         yield Finding(about="bus", severity="refuse", says=str(error))
+
+
+def _strays(groups: GroupBook) -> Iterator[Finding]:
+    known = groups.names()
+    for name, streams in groups.strays().items():
+        first, reader = printable(streams[0], _LONGEST), printable(keys.align_consumer_group(name), _LONGEST)
+        more = f" and {len(streams) - 1} more" if len(streams) > 1 else ""
+        says = f"{reader} holds what no group reads in {first}{more}, which is never trimmed"
+        cure = f"run candlebus group remove {printable(name, _LONGEST)}"
+        if name in known:  # what it does read it goes on with
+            cure = f"send the server XGROUP DESTROY {first} {reader}"
+        yield Finding(about="groups", severity="warn", says=says, cure=cure)
 
 
 def _local_mode() -> Iterator[Finding]:

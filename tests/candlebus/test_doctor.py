@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bus import keys
 from bus.connection import connect
 from bus.embedded import EmbeddedServer
 from candlebus.commands import doctor
@@ -50,6 +51,20 @@ def test_a_server_that_evicts_is_exit_code_1_with_its_cure(run: Run, monkeypatch
     [refused] = [one for one in json.loads(ended.out)["findings"] if one["severity"] == "refuse"]
     assert refused["about"] == "memory"
     assert refused["cure"] == "set maxmemory-policy to noeviction"
+
+
+def test_streams_that_are_kept_for_a_group_that_is_none_are_named_with_the_cure(run: Run, on_bus: RunningBus) -> None:
+    stream = keys.candles("bingx", "1m", "LEFT/USDT:USDT")
+    on_bus.redis.xgroup_create(stream, keys.align_consumer_group("left"), id="0", mkstream=True)
+    on_bus.redis.sadd(keys.streams(), stream)
+    ended = run("doctor")
+    assert ended.code == 0
+    says = f"align:left holds what no group reads in {stream}, which is never trimmed"
+    assert of(ended.out, "groups") == [f"warn    groups: {says}; run candlebus group remove left"]
+    assert run("group", "remove", "left").code == 0
+    assert of(run("doctor").out, "groups") == []
+    on_bus.redis.delete(stream)
+    on_bus.redis.srem(keys.streams(), stream)
 
 
 def test_a_bus_that_is_away_is_one_finding_among_the_others(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
