@@ -28,6 +28,7 @@ class GroupBook:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._remove = Script(redis, "remove_group")
 
     def add(
         self,
@@ -137,7 +138,7 @@ class GroupBook:
         gone += [keys.group_members(name), keys.group_tries(name)]
         streams = [keys.aligned(name), keys.late(name)]
         names = [keys.groups(), *read, *gone, *streams, *map(keys.sequence, streams)]
-        Script(self._redis, "remove_group")(names, [name, keys.align_consumer_group(name), len(read)])
+        self._remove(names, [name, keys.align_consumer_group(name), len(read)])
 
     def strays(self) -> dict[str, list[str]]:
         """Group → streams that are kept for it though it does not read them, or is no group any more."""
