@@ -14,10 +14,10 @@ from bus import keys
 from bus.cache import Cache
 from bus.clock import RedisClock
 from bus.errors import BusError
-from bus.fetch_request import FetchRequest, check_span
+from bus.fetch_request import FetchRequest, arguments, whole_span
 from bus.messages import ClockOffset
 from bus.queue import enqueue_turn, queue_of
-from bus.requests import RequestBook, RequestStatus, arguments
+from bus.requests import RequestBook, RequestStatus
 from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
 from producers.collect import Collector
@@ -97,21 +97,21 @@ class Producer:
             RequestError: An argument is wrong; its text says which.
             RequestConflict: ``request_id`` is live with other arguments.
         """
-        check_span(since, until, limit)
+        since_ms, until_ms, count = whole_span(since, until, limit)
         asked = series if isinstance(series, Series) else Series.parse(series)
         request = FetchRequest(
-            request_id=request_id or "derived",
+            request_id="derived" if request_id is None else request_id,
             exchange=asked.exchange,
             symbol=asked.symbol,
-            timeframe=timeframe_name,
-            since=since,
-            until=until,
-            limit=limit,
+            timeframe=timeframe(timeframe_name).name,
+            since=since_ms,
+            until=until_ms,
+            limit=count,
         )
+        request.check()
         if request_id is None:
             suffix = f"-{secrets.token_hex(4)}" if afresh else ""
             request = msgspec.structs.replace(request, request_id=self._derived_id(request) + suffix)
-        request.check()
         must_enqueue, turn = self._book.accept(request)
         if must_enqueue:
             enqueue_turn(self._redis, request, turn)

@@ -10,6 +10,7 @@ from bus.clock import RedisClock
 from bus.errors import CandleBusError, RequestError
 from bus.queue import enqueue_turn, is_waiting
 from bus.requests import RequestBook, RequestStatus
+from workers.unclaimable import give_up_unclaimable
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,11 @@ def put_back_overdue(redis: Redis, exchange: str) -> list[str]:
         status = _readable(book, request_id, exchange)
         if status is None or status.has_ended:
             redis.zrem(keys.open_requests(exchange), request_id)
-        elif not is_waiting(redis, status.request, status.turn):
+        elif is_waiting(redis, status.request, status.turn):
+            continue
+        elif error := give_up_unclaimable(redis, status):
+            _log.error("request failed", extra={"request_id": request_id, "cause": str(error)})
+        else:
             enqueue_turn(redis, status.request, status.turn)
             put_back.append(request_id)
             _log.warning("request put back", extra={"request_id": request_id, "turn": status.turn})
@@ -44,10 +49,8 @@ def _readable(book: RequestBook, request_id: str, exchange: str) -> RequestStatu
     """Where a request stands; None for one that nobody can put back, which is reported."""
     try:
         status = book.status(request_id)
-        if status is not None and not status.has_ended:
-            status.request.check()
-            if status.request.exchange != exchange:
-                raise RequestError(f"a request for {status.request.exchange!r} stands in the book of {exchange}")
+        if status is not None and status.request.exchange != exchange:
+            raise RequestError(f"a request for {status.request.exchange!r} stands in the book of {exchange}")
     except CandleBusError as error:
         _log.error("request given up", extra={"request_id": request_id, "cause": str(error)})
         return None

@@ -11,12 +11,12 @@ from bus.errors import SettingsError
 from bus.group_state import tolerance_ms_of
 from bus.group_status import GroupStatus
 from bus.groups import GroupBook
-from bus.instants import duration, iso
+from bus.instants import duration, instant_ms, iso
 from bus.messages import Group
 from bus.settings import load
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import check_series
-from candlebus.commands.options import clamped, instant_ms
+from candlebus.commands.options import clamped
 from candlebus.commands.shared import shared_bus
 from candlebus.output.tables import show, table_of
 

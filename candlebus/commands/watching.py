@@ -1,6 +1,5 @@
 """``candlebus watch``: follow a candle stream or an aligned stream, and say when it stays silent."""
 
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,6 +8,7 @@ from typing import Final, TypeVar
 from bus.alignment import AlignedRow
 from bus.codec import candles_of, rows_of
 from bus.errors import BusError, RequestError, SettingsError
+from bus.given import check_start
 from bus.groups import GroupBook
 from bus.instants import iso
 from bus.messages import AlignedBatch, Candle, CandleBatch
@@ -22,7 +22,6 @@ from candlebus.output.tables import number
 _SILENT_S: Final = 10.0
 _ALIGNED: Final = "aligned:"
 _B = TypeVar("_B", CandleBatch, AlignedBatch)
-_ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
 
 def watched(series: str | None, group: str | None, timeframe: str, start: str) -> int:
@@ -31,8 +30,7 @@ def watched(series: str | None, group: str | None, timeframe: str, start: str) -
         raise RequestError("name what to watch: either a series, aligned:NAME or --group NAME")
     if series is not None and series.startswith(_ALIGNED):
         group, series = series.removeprefix(_ALIGNED), None
-    if start not in ("start", "now") and not _ENTRY_ID.fullmatch(start):
-        raise SettingsError(f"--from {start[:80]!r} is neither start, now nor an entry id such as 1735689600000-0")
+    check_start("--from", start)
     try:
         if group is not None and sys.stdout.isatty():
             show_live(_group_batches(group, start), group)
