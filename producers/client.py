@@ -162,7 +162,7 @@ def known(request: FetchRequest, status: RequestStatus | None) -> RequestStatus:
 
 
 def workers_of(redis: Redis, exchange: str) -> int:
-    """How many workers serve the exchange's queue now; one that was killed counts until its heartbeat is overdue."""
+    """How many workers serve the exchange's queue now; one that was killed counts for another half a minute."""
     found = Worker.all_keys(queue=queue_of(exchange, redis))  # also those that could not say that they end
     return int(redis.exists(*found)) if found else 0
 
