@@ -16,7 +16,7 @@ from bus.clock import RedisClock
 from bus.errors import BusError
 from bus.fetch_request import FetchRequest, arguments, whole_span
 from bus.messages import ClockOffset
-from bus.queue import enqueue_turn, queue_of
+from bus.queue import enqueue_turn, queue_of, withdraw_turn
 from bus.requests import RequestBook, RequestStatus
 from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
@@ -62,7 +62,10 @@ class Pending:
 
     def cancel(self) -> str:
         """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
-        return self._book.cancel(self.id, self.request.exchange)
+        state = self._book.cancel(self.id, self.request.exchange)
+        if state == "cancelled":
+            withdraw_turn(self._redis, self.request, self.status().turn)
+        return state
 
 
 class Producer:
