@@ -53,15 +53,14 @@ def _series_lines(text: str, timeframe: str, start: str) -> Iterator[str]:
     series = check_series([text], timeframe)[0]
     with CandleBus(_url([series.exchange])) as bus:
         batches = bus.subscribe(text, timeframe, start=start, idle=True)
-        for batch in _told_when_silent(batches, f"candlebus fetch {text} -t {timeframe}"):
+        for batch in _told_when_silent(batches, timeframe, text):
             yield from _candle_lines(text, batch)
 
 
 def _group_lines(name: str, start: str) -> Iterator[str]:
     with shared_bus(load()) as redis:
         group = GroupBook(redis).get(name)
-    cure = f"candlebus fetch {' '.join(group.series)} -t {group.timeframe}"
-    for batch in _told_when_silent(_group_batches(name, start), cure):
+    for batch in _told_when_silent(_group_batches(name, start), group.timeframe, " ".join(group.series)):
         yield from row_lines(AlignedRow.of(candles) for candles in rows_of(batch))
 
 
@@ -78,8 +77,8 @@ def _url(exchanges: list[str]) -> str:
     return url
 
 
-def _told_when_silent(batches: Iterable[_B | None], cure: str) -> Iterator[_B]:
-    """The batches; where none come for a while, a line says once what would publish some."""
+def _told_when_silent(batches: Iterable[_B | None], timeframe: str, asked: str) -> Iterator[_B]:
+    """The batches; where none come for a while, a line says once when some will, and what would publish them."""
     since, told = time.monotonic(), False
     for batch in batches:
         if batch is not None:
@@ -87,7 +86,10 @@ def _told_when_silent(batches: Iterable[_B | None], cure: str) -> Iterator[_B]:
             yield batch
         elif not told and time.monotonic() - since >= _SILENT_S:
             told = True
-            sys.stderr.write(f"candlebus: nothing published for {_SILENT_S:.0f} s; start: {cure}\n")
+            sys.stderr.write(
+                f"candlebus: nothing published for {_SILENT_S:.0f} s: a {timeframe} candle comes once it has closed, "
+                f"if somebody asks for it; where nobody does: candlebus schedule {asked} -t {timeframe}\n"
+            )
             sys.stderr.flush()
 
 
