@@ -47,6 +47,13 @@ def enqueue_turn(redis: Redis, request: FetchRequest, turn: int) -> None:
     )
 
 
+def withdraw_turn(redis: Redis, request: FetchRequest, turn: int) -> None:
+    """Take the job of a turn that nobody wants any more out of the queue; one that a worker has taken is left to it."""
+    job_id = turn_job_id(request.request_id, turn)
+    if redis.lrem(queue_of(request.exchange, redis).key, 0, job_id):
+        redis.delete(SafeJob.key_for(job_id))
+
+
 def is_waiting(redis: Redis, request: FetchRequest, turn: int) -> bool:
     """Whether the job of that turn stands in the queue."""
     queue = queue_of(request.exchange, redis)

@@ -8,7 +8,7 @@ from redis import Redis, RedisError
 
 from bus import keys
 from bus.errors import BusError, CandleBusError, DecodeError, Fenced, RequestConflict, from_record, to_record
-from bus.fetch_request import FetchRequest
+from bus.fetch_request import FetchRequest, arguments
 from bus.scripts import Argument, Script
 from bus.series import NAME
 
@@ -125,15 +125,16 @@ class RequestBook:
             raise BusError(f"{open_now}, as many as may be; wait until some have ended, or cancel some")
         return what != b"known", int(detail)
 
-    def claim(self, request: FetchRequest, turn: int, worker: str) -> Claim | str:
+    def claim(self, request: FetchRequest, turn: int, worker: str, recorded: bytes | None = None) -> Claim | str:
         """Begin a turn, or the reason why not: ``busy``, ``stale``, ``ended`` or ``conflict``.
 
         Args:
             turn: The turn that the job is for; 0 when it does not say.
+            recorded: The arguments as the record has them; by default as a job says them.
         """
         args: list[Argument] = [
             request.request_id,
-            arguments(request),
+            recorded or arguments(request),
             turn,
             worker,
             LEASE_MS,
@@ -226,12 +227,6 @@ class RequestBook:
         """
         lines: list[bytes] = self._redis.lrange(keys.pages(request_id), start, -1)  # type: ignore[assignment]
         return [_entry(request_id, line.decode(errors="replace")) for line in lines]
-
-
-def arguments(request: FetchRequest) -> str:
-    """The arguments of a request in one canonical line, by which two askings are compared."""
-    fields = {k: v for k, v in msgspec.structs.asdict(request).items() if k != "request_id" and v is not None}
-    return msgspec.json.encode(fields, order="sorted").decode()
 
 
 def _where(request_id: str, exchange: str) -> list[str]:

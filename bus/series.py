@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from bus.errors import SeriesError
+from bus.given import is_text, shown
 
 #: Ids of requests and names of groups: one part of a key.
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,6 +36,8 @@ class Series(msgspec.Struct, frozen=True, order=True):
         Raises:
             SeriesError: The text is no perpetual's; the message says what to write instead.
         """
+        if not is_text(text):
+            raise SeriesError(f"{shown(text)} is no text; write a series such as 'bingx:BTC/USDT:USDT'")
         exchange, colon, symbol = text.partition(":")
         if not colon or not _EXCHANGE.fullmatch(exchange) or not _SYMBOL.fullmatch(symbol):
             raise SeriesError(

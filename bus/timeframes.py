@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from bus.errors import UnsupportedTimeframe
+from bus.given import is_text, shown
 
 #: A candle counts as closed this long after its end: exchanges still book late trades.
 SETTLE_MS: Final = 2_000
@@ -69,10 +70,12 @@ def timeframe(name: str) -> Timeframe:
     Raises:
         UnsupportedTimeframe: candlebus knows no such timeframe.
     """
+    known = " ".join(TIMEFRAMES)
+    if not is_text(name):
+        raise UnsupportedTimeframe(f"timeframe {shown(name)} is no text; candlebus serves: {known}")
     found = TIMEFRAMES.get(name)
     if found is not None:
         return found
-    known = " ".join(TIMEFRAMES)
     if name in _NO_COMMON_GRID:
         raise UnsupportedTimeframe(
             f"timeframe {name!r} opens on different days on different venues; candlebus serves: {known}"

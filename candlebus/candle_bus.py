@@ -11,6 +11,9 @@ from redis import Redis
 
 from bus import keys
 from bus.connection import check_server, connect, readable_errors
+from bus.fetch_request import span_asked
+from bus.given import check_seconds, check_start, texts
+from bus.instants import Instant
 from bus.messages import AlignedBatch, CandleBatch
 from bus.requests import RequestStatus
 from bus.series import Series
@@ -100,16 +103,17 @@ class CandleBus:
         series: str,
         timeframe: str,
         *,
-        since: int | None = None,
-        until: int | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
         limit: int | None = None,
         request_id: str | None = None,
     ) -> Pending:
         """Ask for candles of one series and return at once; the request can be followed, awaited and cancelled.
 
         Args:
-            since: First instant, ms UTC, inclusive; excludes ``limit``.
-            until: First instant after the span, ms UTC, exclusive; by default the end of the last closed candle.
+            since: First instant, inclusive: ms UTC, ISO 8601 (UTC where it names no zone) or a datetime with a
+                timezone; excludes ``limit``.
+            until: First instant after the span, exclusive; by default the end of the last closed candle.
             limit: Timeframe slots back from ``until``.
             request_id: ``[A-Za-z0-9_-]{1,64}``; by default derived, so that the same asking twice is one fetch.
 
@@ -117,10 +121,11 @@ class CandleBus:
             RequestError: An argument is wrong; its text says which and what to write.
         """
         asked = check_series([series], timeframe)
+        since_ms, until_ms, count = span_asked(since, until, limit)
         redis = self._ready(asked)
         with readable_errors(self.url):
             return Producer(redis).enqueue(
-                asked[0], timeframe, since=since, until=until, limit=limit, request_id=request_id
+                asked[0], timeframe, since=since_ms, until=until_ms, limit=count, request_id=request_id
             )
 
     def fetch(
@@ -128,8 +133,8 @@ class CandleBus:
         series: str | Sequence[str],
         timeframe: str,
         *,
-        since: int | None = None,
-        until: int | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
         limit: int | None = None,
         timeout_s: float | None = None,
         on_progress: OnProgress | None = None,
@@ -145,16 +150,18 @@ class CandleBus:
             FetchFailed: Nothing arrived; its text names every cause. A partial result warns instead.
             BusUnavailable: The server went away, or no worker serves an exchange.
         """
-        asked = check_series([series] if isinstance(series, str) else series, timeframe)
+        asked = check_series(texts(series), timeframe)
+        since_ms, until_ms, count = span_asked(since, until, limit)
+        check_seconds("timeout_s", timeout_s)
         redis = self._ready(asked)
         with readable_errors(self.url):
             result = fetch_all(
                 redis,
                 asked,
                 timeframe,
-                since=since,
-                until=until,
-                limit=limit,
+                since=since_ms,
+                until=until_ms,
+                limit=count,
                 timeout_s=timeout_s,
                 on_progress=on_progress or (lambda _: None),
                 check=self._check,
@@ -178,12 +185,16 @@ class CandleBus:
             idle: Yield None about every two seconds in which nothing came, instead of waiting on.
 
         Raises:
+            RequestError: An argument is wrong; raised at the call.
             EntriesLost: Entries were trimmed before they were read.
             UnknownVersion: A batch of a newer candlebus; the text names it.
         """
         asked = check_series([series], timeframe)[0]
+        check_start("start", start)
+        return self._followed(keys.candles(asked.exchange, timeframe, asked.symbol), start, idle=idle, raw=raw)
+
+    def _followed(self, stream: str, start: str, *, idle: bool, raw: bool) -> Iterator[CandleBatch | None]:
         redis = self._ready([])
-        stream = keys.candles(asked.exchange, timeframe, asked.symbol)
         freshest = Freshest()
         with readable_errors(self.url):
             for batch in follow_stream(redis, stream, start):
@@ -216,14 +227,14 @@ class CandleBus:
         self.close()
 
 
-def check_series(texts: Sequence[str], timeframe: str) -> list[Series]:
+def check_series(names: Sequence[str], timeframe: str) -> list[Series]:
     """The series named, each once, on known exchanges that have the timeframe.
 
     Raises:
         RequestError: The text says which one is wrong and what to write.
     """
     frame = timeframe_of(timeframe)
-    asked = list(dict.fromkeys(Series.parse(text) for text in texts))
+    asked = list(dict.fromkeys(Series.parse(text) for text in names))
     for series in asked:
         registry.get(series.exchange).facts.spelling(frame)
     return asked

@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from bus.errors import CandleBusError
+from bus.given import shown
 from candlebus.commands import alive, audit, dead, demo, fetch, groups, look, metrics, run, sandbox, schedule, watch
 
 _INTERRUPTED: Final = 130
@@ -82,11 +83,17 @@ def _tell(text: str, code: int) -> int:
 
 
 def _tell_usage(error: Any) -> int:
-    text = error.format_message().rstrip(".")
+    text = error.format_message().rstrip(".") + _given(error)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "candlebus"
     code = int(error.exit_code)
     return _tell(f"{text}; see: {path} --help", code) if text else code  # no text: the help was shown
+
+
+def _given(error: Any) -> str:
+    """The value that was no number, which the text does not show; empty for all else."""
+    found = getattr(error.__cause__, "errors", None)
+    return f": {shown(found()[0]['input'])}" if found else ""
 
 
 @contextmanager

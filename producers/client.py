@@ -14,10 +14,10 @@ from bus import keys
 from bus.cache import Cache
 from bus.clock import RedisClock
 from bus.errors import BusError
-from bus.fetch_request import FetchRequest, check_span
+from bus.fetch_request import FetchRequest, arguments, whole_span
 from bus.messages import ClockOffset
-from bus.queue import enqueue_turn, queue_of
-from bus.requests import RequestBook, RequestStatus, arguments
+from bus.queue import enqueue_turn, queue_of, withdraw_turn
+from bus.requests import RequestBook, RequestStatus
 from bus.series import Series
 from bus.timeframes import SETTLE_MS, timeframe
 from producers.collect import Collector
@@ -62,7 +62,10 @@ class Pending:
 
     def cancel(self) -> str:
         """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
-        return self._book.cancel(self.id, self.request.exchange)
+        state = self._book.cancel(self.id, self.request.exchange)
+        if state == "cancelled":
+            withdraw_turn(self._redis, self.request, self.status().turn)
+        return state
 
 
 class Producer:
@@ -97,21 +100,21 @@ class Producer:
             RequestError: An argument is wrong; its text says which.
             RequestConflict: ``request_id`` is live with other arguments.
         """
-        check_span(since, until, limit)
+        since_ms, until_ms, count = whole_span(since, until, limit)
         asked = series if isinstance(series, Series) else Series.parse(series)
         request = FetchRequest(
-            request_id=request_id or "derived",
+            request_id="derived" if request_id is None else request_id,
             exchange=asked.exchange,
             symbol=asked.symbol,
-            timeframe=timeframe_name,
-            since=since,
-            until=until,
-            limit=limit,
+            timeframe=timeframe(timeframe_name).name,
+            since=since_ms,
+            until=until_ms,
+            limit=count,
         )
+        request.check()
         if request_id is None:
             suffix = f"-{secrets.token_hex(4)}" if afresh else ""
             request = msgspec.structs.replace(request, request_id=self._derived_id(request) + suffix)
-        request.check()
         must_enqueue, turn = self._book.accept(request)
         if must_enqueue:
             enqueue_turn(self._redis, request, turn)
@@ -162,7 +165,7 @@ def known(request: FetchRequest, status: RequestStatus | None) -> RequestStatus:
 
 
 def workers_of(redis: Redis, exchange: str) -> int:
-    """How many workers serve the exchange's queue now; one that was killed counts until its heartbeat is overdue."""
+    """How many workers serve the exchange's queue now; one that was killed counts for another half a minute."""
     found = Worker.all_keys(queue=queue_of(exchange, redis))  # also those that could not say that they end
     return int(redis.exists(*found)) if found else 0
 

@@ -1,6 +1,7 @@
 """Ask for an exchange's contract map over the bus: the one its workers share, or a fresh one that a worker fetches."""
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from redis import Redis
@@ -8,10 +9,12 @@ from redis import Redis
 from bus import keys
 from bus.cache import Cache
 from bus.clock import RedisClock
-from bus.errors import BusUnavailable
+from bus.errors import BusUnavailable, UnknownSymbol
 from bus.messages import ContractMap
 from bus.queue import REFRESH_CONTRACTS, queue_of
 from bus.safe_job import TURN_TIMEOUT_S
+from bus.series import Series
+from bus.unlisted import unlisted
 from producers.client import workers_of
 
 WAIT_S: Final = 30.0
@@ -29,6 +32,17 @@ def contract_map(redis: Redis, exchange: str, timeout_s: float = WAIT_S) -> Cont
     if found is None:
         _ask(redis, exchange)
         found = _awaited(cache, exchange, timeout_s)
+    return found
+
+
+def unlisted_of(redis: Redis, series: Iterable[Series]) -> list[UnknownSymbol]:
+    """What to say of those series that their exchange's contract map lacks; nothing where the server has no map."""
+    cache = Cache(redis, RedisClock(redis))
+    found = []
+    for one in series:
+        known = cache.get(keys.contracts(one.exchange), ContractMap)
+        if known is not None and one.symbol not in known.contracts:
+            found.append(unlisted(one.exchange, one.symbol, known.contracts))
     return found
 
 

@@ -81,11 +81,9 @@ class Breaker:
         found = traffic(self._redis, self._exchange, self._egress).breaker
         return found.probe_ms if found is not None and found.open_ms <= OUTAGE_S * 1000 else 0
 
-    def told(self, open_s: float, wait_s: float) -> str:
-        """Why nothing is asked now."""
+    def told(self, open_s: float, wait_s: float | None = None) -> str:
+        """Why nothing is asked now, and when the next request is; None where nobody waits for that."""
         reason: Any = self._redis.hget(self._breaker_key, "reason")
         why = reason.decode(errors="replace") if isinstance(reason, bytes) else "it does not answer"
-        return (
-            f"{self._exchange} has been failing for {open_s:.0f} s, and a single request asks again in {wait_s:.0f} s: "
-            f"{why}"
-        )
+        then = "is waited for no longer" if wait_s is None else f"a single request asks again in {wait_s:.0f} s"
+        return f"{self._exchange} has been failing for {open_s:.0f} s, and {then}: {why}"

@@ -185,7 +185,7 @@ class Limiter:
     def _nap(self, what: bytes, wait_s: float, detail: Any) -> None:
         """Sleep until asking again makes sense, or raise where the caller had better do something else."""
         if what == b"broken" and int(detail) / 1e6 > OUTAGE_S:
-            raise OutOfService(self._exchange, self.breaker.told(int(detail) / 1e6, wait_s))
+            raise OutOfService(self._exchange, self.breaker.told(int(detail) / 1e6))
         if what != b"wait" and wait_s > LONGEST_NAP_S:
             self.breaker.is_probing = False
             why = self._paused_for(wait_s) if what == b"paused" else self.breaker.told(int(detail) / 1e6, wait_s)

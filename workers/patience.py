@@ -7,11 +7,12 @@ from typing import Any
 
 from redis import RedisError
 from redis.client import Pipeline
-from rq import Queue, SimpleWorker
+from rq import Queue, SimpleWorker, worker_registration
 from rq.exceptions import StopRequested
 from rq.job import Job
 
 from bus.refusals import may_pass, wait_until_writable
+from workers.heartbeat import LIFE_S, beating
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +39,22 @@ class PatientWorker(SimpleWorker):
         """Return when a job may be taken; here at once."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        with _passing("job given up", job_id=job.id):
+        with _passing("job given up", job_id=job.id), beating(self.heartbeat):
             super().execute_job(job, queue)
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Live on for a few heartbeats, not for as long as a job may take, as RQ has it."""
         with _passing("heartbeat not noted"):
-            super().heartbeat(timeout, pipeline)
+            if pipeline is None and not self.connection.hexists(self.key, "hostname"):
+                self._enter_again()
+            super().heartbeat(min(timeout or LIFE_S, LIFE_S), pipeline)
+
+    def _enter_again(self) -> None:
+        """Stand among the living again, from where a long silence has struck us out."""
+        with self.connection.pipeline() as pipeline:
+            pipeline.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
+            pipeline.execute()
 
     def check_for_suspension(self, burst: bool) -> None:
         with _passing("suspension not looked up"):

@@ -8,9 +8,9 @@ from redis import Redis, ResponseError
 from bus import keys
 from bus.clock import RedisClock
 from bus.errors import CandleBusError, RequestError
-from bus.fetch_request import FetchRequest
 from bus.queue import enqueue_turn, is_waiting
 from bus.requests import RequestBook
+from workers.unclaimable import give_up_unclaimable
 
 _log = logging.getLogger(__name__)
 
@@ -42,22 +42,20 @@ def _put_back(redis: Redis, book: RequestBook, request_id: str, exchange: str) -
         if status is None or status.has_ended:
             book.let_go(request_id, exchange)
             return False
-        _check(status.request, exchange)
+        if status.request.exchange != exchange:
+            raise RequestError(f"a request for {status.request.exchange!r} stands in the book of {exchange}")
     except CandleBusError as error:
         _log.error("request given up", extra={"request_id": request_id, "cause": str(error)})
         redis.zrem(keys.open_requests(exchange), request_id)
         return False
     if is_waiting(redis, status.request, status.turn):
         return False
+    if flaw := give_up_unclaimable(redis, status):
+        _log.error("request failed", extra={"request_id": request_id, "cause": str(flaw)})
+        return False
     enqueue_turn(redis, status.request, status.turn)
     _log.warning("request put back", extra={"request_id": request_id, "turn": status.turn})
     return True
-
-
-def _check(request: FetchRequest, exchange: str) -> None:
-    request.check()
-    if request.exchange != exchange:
-        raise RequestError(f"a request for {request.exchange!r} stands in the book of {exchange}")
 
 
 def _trimmed(redis: Redis, stream: str, before_ms: int) -> int:

@@ -11,13 +11,13 @@ import msgspec
 from bus.clock import SystemClock
 from bus.errors import CandleBusError, PartialResult, RequestError, SettingsError
 from bus.fetch_request import check_span
-from bus.instants import duration
+from bus.instants import duration, instant_ms
 from bus.series import Series
 from bus.settings import PACES, Pace, load
 from bus.text import address
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import CandleBus, check_series
-from candlebus.commands.options import clamped, instant_ms, one_of
+from candlebus.commands.options import clamped, one_of
 from candlebus.commands.shared import bus_url
 from candlebus.output import lines, parquet, report
 from candlebus.output.files import destination, whole_file
@@ -154,8 +154,8 @@ def _brought(asked: Asked, plan: _Plan, begun_at: float) -> FetchResult:
             return bus.fetch(
                 [str(one) for one in plan.series],
                 asked.timeframe,
-                since=plan.since_ms,
-                until=plan.until_ms,
+                since=asked.since,
+                until=asked.until,
                 limit=plan.limit,
                 timeout_s=asked.timeout_s,
                 on_progress=progress,

@@ -11,14 +11,16 @@ from bus.errors import SettingsError
 from bus.group_state import tolerance_ms_of
 from bus.group_status import GroupStatus
 from bus.groups import GroupBook
-from bus.instants import duration, iso
+from bus.instants import duration, instant_ms, iso
 from bus.messages import Group
+from bus.series import Series
 from bus.settings import load
 from bus.timeframes import TIMEFRAMES
 from candlebus.candle_bus import check_series
-from candlebus.commands.options import clamped, instant_ms
+from candlebus.commands.options import clamped
 from candlebus.commands.shared import shared_bus
 from candlebus.output.tables import show, table_of
+from producers.contracts import unlisted_of
 
 _COLUMNS: Final = ("series", "settled until", "lag", "pending", "far ahead", "unread", "late", "corrections", "")
 _PIECES_SHOWN: Final = 5
@@ -51,12 +53,15 @@ def added(name: str, series: list[str], timeframe: str, since: str | None, optio
     start_ms = instant_ms("since", since)
     if start_ms is None:
         start_ms = TIMEFRAMES[timeframe].floor(SystemClock().now_ms())
-    with book() as groups:
-        group = groups.add(name, asked, timeframe, start_ms=start_ms, **options)  # type: ignore[arg-type]
+    with shared_bus(load()) as redis:
+        group = GroupBook(redis).add(name, asked, timeframe, start_ms=start_ms, **options)  # type: ignore[arg-type]
+        strangers = unlisted_of(redis, [Series.parse(one) for one in asked])
     sys.stderr.write(
         f"candlebus: group {name}: {len(group.series)} series, rows from {iso(group.start_ms)} on; "
         f"follow them with: candlebus watch aligned:{name}\n"
     )
+    for stranger in strangers:
+        sys.stderr.write(f"candlebus: group {name}: {stranger}\n")
     if note := clamped(group.tolerance_ms, timeframe):
         sys.stderr.write(f"candlebus: group {name}: {note}\n")
     return 0

@@ -1,13 +1,11 @@
-"""What commands share: their common options, and how times and choices are read."""
+"""What commands share: their common options, and how choices are read."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from bus.alignment import effective_tolerance_ms
-from bus.errors import SettingsError, SpanError
-from bus.instants import iso
+from bus.errors import SettingsError
 from bus.timeframes import TIMEFRAMES
 
 SeriesList = Annotated[
@@ -21,38 +19,6 @@ PaceName = Annotated[
 ExchangeList = Annotated[list[str], typer.Argument(metavar="EXCHANGE", help="See: candlebus exchanges.")]
 
 _Word = TypeVar("_Word", bound=str)
-#: A whole number below this is a date or seconds rather than ms: no exchange is older.
-_LEAST_MS: Final = 100_000_000_000
-_HOW: Final = "write ISO 8601, such as 2025-06-01 or 2025-06-01T12:30Z, or ms since 1970"
-
-
-def instant_ms(name: str, text: str | None) -> int | None:
-    """The instant of an option in ms UTC; None where it is not given.
-
-    Args:
-        text: ISO 8601, in UTC when it names no zone, or ms since 1970.
-
-    Raises:
-        SpanError: It is neither.
-    """
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return _whole(name, text)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SpanError(f"{name} {text[:80]!r} is no time; {_HOW}") from error
-    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    since_epoch = aware - datetime.fromtimestamp(0, UTC)
-    return since_epoch.days * 86_400_000 + since_epoch.seconds * 1000 + since_epoch.microseconds // 1000
-
-
-def _whole(name: str, text: str) -> int:
-    instant = int(text[:20])
-    if 0 < instant < _LEAST_MS:
-        raise SpanError(f"{name} {text} would be {iso(instant)} in ms; {_HOW}")
-    return instant
 
 
 def clamped(tolerance_ms: int, timeframe: str) -> str | None:

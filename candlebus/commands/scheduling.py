@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from bus.instants import iso
+from bus.instants import instant_ms, iso
 from bus.logs import set_up_logging
 from bus.settings import load
 from candlebus.candle_bus import check_series
 from candlebus.commands.ending import UntilInterrupted
-from candlebus.commands.options import instant_ms
 from candlebus.commands.shared import say, shared_bus
 from producers.schedule import forget, run_scheduler
 

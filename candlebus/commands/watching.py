@@ -1,6 +1,5 @@
 """``candlebus watch``: follow a candle stream or an aligned stream, and say when it stays silent."""
 
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,6 +8,7 @@ from typing import Final, TypeVar
 from bus.alignment import AlignedRow
 from bus.codec import candles_of, rows_of
 from bus.errors import BusError, RequestError, SettingsError
+from bus.given import check_start
 from bus.groups import GroupBook
 from bus.instants import iso
 from bus.messages import AlignedBatch, Candle, CandleBatch
@@ -22,7 +22,6 @@ from candlebus.output.tables import number
 _SILENT_S: Final = 10.0
 _ALIGNED: Final = "aligned:"
 _B = TypeVar("_B", CandleBatch, AlignedBatch)
-_ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
 
 def watched(series: str | None, group: str | None, timeframe: str, start: str) -> int:
@@ -31,8 +30,7 @@ def watched(series: str | None, group: str | None, timeframe: str, start: str) -
         raise RequestError("name what to watch: either a series, aligned:NAME or --group NAME")
     if series is not None and series.startswith(_ALIGNED):
         group, series = series.removeprefix(_ALIGNED), None
-    if start not in ("start", "now") and not _ENTRY_ID.fullmatch(start):
-        raise SettingsError(f"--from {start[:80]!r} is neither start, now nor an entry id such as 1735689600000-0")
+    check_start("--from", start)
     try:
         if group is not None and sys.stdout.isatty():
             show_live(_group_batches(group, start), group)
@@ -55,15 +53,14 @@ def _series_lines(text: str, timeframe: str, start: str) -> Iterator[str]:
     series = check_series([text], timeframe)[0]
     with CandleBus(_url([series.exchange])) as bus:
         batches = bus.subscribe(text, timeframe, start=start, idle=True)
-        for batch in _told_when_silent(batches, f"candlebus fetch {text} -t {timeframe}"):
+        for batch in _told_when_silent(batches, timeframe, text):
             yield from _candle_lines(text, batch)
 
 
 def _group_lines(name: str, start: str) -> Iterator[str]:
     with shared_bus(load()) as redis:
         group = GroupBook(redis).get(name)
-    cure = f"candlebus fetch {' '.join(group.series)} -t {group.timeframe}"
-    for batch in _told_when_silent(_group_batches(name, start), cure):
+    for batch in _told_when_silent(_group_batches(name, start), group.timeframe, " ".join(group.series)):
         yield from row_lines(AlignedRow.of(candles) for candles in rows_of(batch))
 
 
@@ -80,8 +77,8 @@ def _url(exchanges: list[str]) -> str:
     return url
 
 
-def _told_when_silent(batches: Iterable[_B | None], cure: str) -> Iterator[_B]:
-    """The batches; where none come for a while, a line says once what would publish some."""
+def _told_when_silent(batches: Iterable[_B | None], timeframe: str, asked: str) -> Iterator[_B]:
+    """The batches; where none come for a while, a line says once when some will, and what would publish them."""
     since, told = time.monotonic(), False
     for batch in batches:
         if batch is not None:
@@ -89,7 +86,10 @@ def _told_when_silent(batches: Iterable[_B | None], cure: str) -> Iterator[_B]:
             yield batch
         elif not told and time.monotonic() - since >= _SILENT_S:
             told = True
-            sys.stderr.write(f"candlebus: nothing published for {_SILENT_S:.0f} s; start: {cure}\n")
+            sys.stderr.write(
+                f"candlebus: nothing published for {_SILENT_S:.0f} s: a {timeframe} candle comes once it has closed, "
+                f"if somebody asks for it; where nobody does: candlebus schedule {asked} -t {timeframe}\n"
+            )
             sys.stderr.flush()
 
 

@@ -27,7 +27,7 @@ FETCH = ("fetch", BTC, "-t", "30m")
         (("fetch", BTC), "Missing option '-t' / '--timeframe'; see: candlebus fetch --help"),
         ((*FETCH, "-n", "0"), "limit 0 is not between 1 and"),
         ((*FETCH, "-n", "-5"), "limit -5 is not between 1 and"),
-        ((*FETCH, "-n", "many"), "see: candlebus fetch --help"),
+        ((*FETCH, "-n", "many"), "'many'; see: candlebus fetch --help"),
         ((*FETCH, "--since", "2025-02-01", "--until", "2025-01-01"), "is not before until"),
         ((*FETCH, "-n", "5", "--since", "2025-02-01"), "limit and since exclude each other"),
         ((*FETCH, "--since", "yesterday"), "since 'yesterday' is no time; write ISO 8601"),

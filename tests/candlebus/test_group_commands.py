@@ -13,8 +13,10 @@ from redis import Redis
 from rich.console import Console
 
 from bus import keys
+from bus.cache import Cache
+from bus.clock import RedisClock
 from bus.groups import GroupBook
-from bus.messages import Group
+from bus.messages import Contract, ContractMap, Group
 from bus.settings import Settings, child_environment
 from candlebus.commands.live import group_table
 from tests.candlebus.conftest import Run
@@ -91,6 +93,15 @@ def test_a_group_keeps_its_policy(run: Run, here: Redis) -> None:
     assert run("group", "add", "g", *SERIES, "-t", "1m", "--stall", "detach:90", "--min-sources", "1").code == 0
     group = GroupBook(here).get("g")
     assert (group.detach_after_s, group.min_sources) == (90, 1)
+
+
+def test_a_series_that_its_exchange_does_not_list_is_said_and_one_of_no_map_is_not(run: Run, here: Redis) -> None:
+    listed = Contract(symbol="BTC/USDT:USDT", native_id="BTC-USDT")
+    known = ContractMap(exchange="bingx", fetched_ms=1, contracts={listed.symbol: listed})
+    Cache(here, RedisClock(here)).put(keys.contracts("bingx"), known, 60_000)
+    said = run("group", "add", "g", BINGX, "bingx:BTCC/USDT:USDT", "kucoinfutures:BTCC/USDT:USDT", "-t", "30m").err
+    warned = "candlebus: group g: bingx lists no BTCC/USDT:USDT; did you mean bingx:BTC/USDT:USDT?"
+    assert [line for line in said.splitlines() if "lists no" in line] == [warned]
 
 
 @pytest.mark.parametrize(("timeframe", "effective_ms", "is_said"), [("1m", 29_999, True), ("30m", 60_000, False)])

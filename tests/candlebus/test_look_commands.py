@@ -197,6 +197,9 @@ def test_watch_says_once_when_nothing_is_published(capsys: pytest.CaptureFixture
     silent: list[AlignedBatch | None] = [None, None, None]
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(watching, "_SILENT_S", 0.0)
-    assert list(watching._told_when_silent(silent, "candlebus fetch X")) == []
+    assert list(watching._told_when_silent(silent, "1m", "X")) == []
     monkeypatch.undo()
-    assert capsys.readouterr().err == "candlebus: nothing published for 0 s; start: candlebus fetch X\n"
+    assert capsys.readouterr().err == (
+        "candlebus: nothing published for 0 s: a 1m candle comes once it has closed, if somebody asks for it; "
+        "where nobody does: candlebus schedule X -t 1m\n"
+    )

@@ -13,10 +13,9 @@ import pytest
 from bus.alignment import AlignedRow
 from bus.errors import SettingsError, SpanError
 from bus.fetch_request import FetchRequest
-from bus.instants import duration, iso
+from bus.instants import duration, instant_ms, iso
 from bus.messages import Candle, Gap
 from bus.requests import RequestStatus
-from candlebus.commands.options import instant_ms
 from candlebus.output import lines, parquet
 from candlebus.output.files import destination, whole_file
 from candlebus.output.forms import form_of

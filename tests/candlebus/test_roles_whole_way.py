@@ -18,7 +18,7 @@ from bus.embedded import EmbeddedServer
 from bus.roles import ADMIN, ROLES, acl_file
 from bus.settings import Settings, child_environment
 from candlebus.sandbox import Sandbox
-from producers.client import workers_of
+from producers.client import Producer, workers_of
 from tests.bus.test_roles import rules
 from tests.candlebus.conftest import Run
 from workers.supervisor import Supervisor
@@ -132,6 +132,16 @@ def test_an_app_of_plain_rq_is_a_producer_and_a_job_that_fails_needs_no_more(gua
     assert reader.hget(f"rq:job:{good.id}", "status") in (b"finished", None)
     producer.close()
     reader.close()
+    assert guarded.denied() == []
+
+
+@pytest.mark.redis
+def test_a_producer_may_take_its_request_out_of_a_queue_that_nobody_serves(guarded: Guarded) -> None:
+    producer = Redis.from_url(guarded.url("producer"))
+    pending = Producer(producer).enqueue("okx:BTC/USDT:USDT", "1m", limit=5)
+    assert pending.cancel() == "cancelled"
+    assert producer.llen("rq:queue:fetch.okx") == 0
+    producer.close()
     assert guarded.denied() == []
 
 

@@ -124,6 +124,16 @@ def test_a_queue_that_nobody_serves_is_reported_with_the_command_that_would(
     with pytest.raises(BusUnavailable, match="no worker serves bingx; start one with: candlebus worker bingx"):
         ask(redis)
     assert redis.zcard(keys.open_requests("bingx")) == 0  # taken back
+    assert redis.keys("rq:queue:*") == redis.keys("rq:job:*") == []
+
+
+def test_a_request_that_is_cancelled_leaves_the_queue_and_those_beside_it_stay(redis: Redis) -> None:
+    first, second = (Producer(redis).enqueue(one, "1d", limit=5) for one in (BTC, ETH))
+    assert first.cancel() == "cancelled"
+    assert redis.lrange("rq:queue:fetch.bingx", 0, -1) == [f"{second.id}-t1".encode()]
+    assert redis.keys("rq:job:*") == [f"rq:job:{second.id}-t1".encode()]
+    assert Producer(redis).enqueue(BTC, "1d", limit=5, request_id=first.id).is_ours
+    assert redis.llen("rq:queue:fetch.bingx") == 2
 
 
 def test_an_exchange_that_nobody_serves_does_not_lose_the_candles_of_another(

@@ -13,7 +13,7 @@ from redis import Redis, ResponseError
 from bus import keys
 from bus.codec import encode
 from bus.connection import connect
-from bus.errors import CandleBusError, DecodeError, GroupError
+from bus.errors import CandleBusError, DecodeError, GroupError, RequestError
 from bus.groups import GroupBook
 from bus.messages import ClockOffset, Group
 from bus.requests import RequestBook
@@ -276,3 +276,27 @@ def test_streams_that_are_none_keep_nobody_from_trimming(redis: Redis) -> None:
     )
     redis.set("candlebus:candles:bingx:1m:A", "no stream")
     assert trim_streams(redis, "bingx") == 1
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        ('"limit":5.0', 'no worker can take up what the request.s record asks for, .*"limit":5.0'),
+        ('"limit":"5"', "no worker can take up what the request.s record asks for"),
+        ('"limit":5,"since":null', "no worker can take up what the request.s record asks for"),
+        ('"limit":0', "limit 0 is not between"),
+    ],
+)
+def test_a_request_whose_record_no_job_can_claim_ends_with_the_reason(redis: Redis, span: str, words: str) -> None:
+    """As an older version entered it; put back instead, it would be put back for ever."""
+    asked = f'{{"exchange":"bingx",{span},"symbol":"BTC/USDT:USDT","timeframe":"1m"}}'
+    redis.hset(keys.request("r1"), mapping={"args": asked, "state": "queued", "turn": 1, "attempt": 0, "stalls": 0})
+    redis.zadd(keys.open_requests("bingx"), {"r1": 1})
+    assert put_back_overdue(redis, "bingx") == []
+    status = RequestBook(redis).status("r1")
+    assert status is not None
+    assert status.state == "failed"
+    with pytest.raises(RequestError, match=words):
+        raise status.error or AssertionError
+    assert redis.zcard(keys.open_requests("bingx")) == 0
+    assert 0 < redis.ttl(keys.request("r1")) <= 3_600
