@@ -54,7 +54,7 @@ class EmbeddedServer:
 
     Attributes:
         url: Where it listens, for ``connect``.
-        repaired: What was cut off a durable server's torn file before the start, a line each.
+        repaired: What was cut off a durable server's torn file before the last start, a line each.
     """
 
     def __init__(self, *, data: Path | None = None, port: int | None = None, program: str | None = None) -> None:
@@ -71,16 +71,17 @@ class EmbeddedServer:
         """
         self._folder = Path(tempfile.mkdtemp(prefix="candlebus-"))
         self._log = self._folder / "server.log"
-        self._data = data or self._folder
-        socket = self._socket(data)
-        self.url = f"unix://{socket}" if port is None else f"redis://127.0.0.1:{port}/0"
-        command = [program or find_server(), *_arguments(self._data, socket, port, durable=data is not None)]
-        start = [] if data is None else ["/bin/sh", str(SERVE_SCRIPT)]
-        with self._log.open("wb") as log:
-            self._child = Child([*start, *command], output=log, grace_s=10)
-        self._wait(_START_S if data is None else _DURABLE_START_S)
-        said = self._log.read_text(errors="replace").splitlines()
-        self.repaired = [line.removeprefix("serve.sh: ") for line in said if line.startswith("serve.sh: cut ")]
+        try:
+            self._data = data or self._folder
+            socket = self._socket(data)
+            self.url = f"unix://{socket}" if port is None else f"redis://127.0.0.1:{port}/0"
+            command = [program or find_server(), *_arguments(self._data, socket, port, durable=data is not None)]
+            self._command = command if data is None else ["/bin/sh", str(SERVE_SCRIPT), *command]
+            self._start_s = _START_S if data is None else _DURABLE_START_S
+            self._start()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     def _socket(self, data: Path | None) -> Path:
         """Where the socket lies: a durable server's keeps its place, so that what was exported stays true."""
@@ -90,25 +91,55 @@ class EmbeddedServer:
                 return data.resolve() / "bus.sock"
         return self._folder / "s"
 
-    def _wait(self, timeout_s: float) -> None:
+    def _start(self) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)  # what cleans temporary folders may have been here since
+        with self._log.open("wb") as log:
+            self._child = Child(self._command, output=log, grace_s=10)
+        try:
+            self._wait()
+        except BaseException:
+            self._child.stop()
+            raise
+        said = self._log.read_text(errors="replace").splitlines()
+        self.repaired = [line.removeprefix("serve.sh: ") for line in said if line.startswith("serve.sh: cut ")]
+
+    def _wait(self) -> None:
         client = connect(self.url)
         try:
-            wait_until_ready(client, timeout_s, lambda: self._child.exit_code() is None)
+            wait_until_ready(client, self._start_s, lambda: self._child.exit_code() is None)
             answered = Path(str(client.config_get("dir")["dir"])).resolve() == self._data.resolve()
         except BusUnavailable:
             answered = False
         finally:
             client.close()
         if not answered:  # nobody answers, or somebody else's server does on this port
-            self.stop()
-            raise BusUnavailable(f"the embedded server does not start: {self._last_line}")
+            self._child.stop()
+            raise BusUnavailable(f"the embedded server does not start: {self._last_line()}")
+
+    def _last_line(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
+        return lines[-1] if lines else "it says nothing"
+
+    def ended(self) -> str | None:
+        """How the server ended, by itself or by another's hand: exit code and last line; None while it runs."""
+        code = self._child.exit_code()
+        return None if code is None else f"exit code {code}, last line: {self._last_line()}"
+
+    def restart(self) -> None:
+        """Start the server again at the same address and on the same data, as at first.
+
+        Raises:
+            BusUnavailable: It does not start; the message holds its last line.
+        """
+        self._child.stop()  # closes what is still open of the one that ended
+        self._start()
 
     def stop(self) -> None:
         """End the server and remove its folder; data of a durable server stays."""
-        self._child.stop()
-        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
-        self._last_line = lines[-1] if lines else "it says nothing"
-        shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self._child.stop()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> "EmbeddedServer":
         return self

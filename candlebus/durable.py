@@ -14,6 +14,7 @@ from bus.embedded import EmbeddedServer
 from bus.errors import SettingsError
 from bus.settings import Settings
 from candlebus.exchange_locks import ExchangeLocks, Holder, Say
+from candlebus.kept_server import KeptServer
 
 
 class DurableBus:
@@ -30,7 +31,8 @@ class DurableBus:
         Args:
             exchanges: In order, so that two who wait never wait for each other.
             port: Loopback port; None for a unix socket.
-            say: Called with a line when something must be waited for, or was cut off a torn file.
+            say: Called with a line when something must be waited for, the server is started again, or something was
+                cut off a torn file.
 
         Raises:
             SettingsError: The bus of this user runs already, or its data cannot be written.
@@ -41,8 +43,7 @@ class DurableBus:
         with ExitStack() as begun:
             self._me = _claimed(self.folder, begun)
             server = begun.enter_context(EmbeddedServer(data=self.folder, port=port))
-            for line in server.repaired:
-                say(line)
+            self._kept = KeptServer(server, self.folder, say)
             _note(self._me, server.url)
             self.settings = msgspec.structs.replace(settings, redis_url=server.url)
             locks = ExchangeLocks(settings, say, redis_url=server.url)
@@ -54,6 +55,14 @@ class DurableBus:
     def export_line(self) -> str:
         """The line with which a shell joins this bus."""
         return f"export CANDLEBUS_REDIS_URL={shlex.quote(self.settings.redis_url or '')}"
+
+    def look(self) -> None:
+        """Start the server again where it has ended; to be called again and again.
+
+        Raises:
+            BusUnavailable: It ends again and again at once.
+        """
+        self._kept.look()
 
     def __enter__(self) -> "DurableBus":
         return self

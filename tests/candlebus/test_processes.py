@@ -184,6 +184,30 @@ def test_up_serves_this_machine_until_it_is_ended(start: Start, sandbox: Sandbox
 
 
 @pytest.mark.slow
+def test_up_starts_its_server_again_and_its_workers_go_on(start: Start, tmp_path: Path) -> None:
+    up = start("up", "bingx", "--processes", "1")
+    assert up.stdout is not None
+    assert up.stderr is not None
+    url = shlex.split(up.stdout.readline().strip().partition("=")[2])[0]
+    with connect(url) as client:
+        client.set("k", "1")
+        server = client.info("server")["process_id"]
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: any("valkey-server" in line and str(server) not in line for line in left_of(tmp_path)))
+    fetch = start("fetch", BTC, "-t", "30m", "-n", "5")
+    out, err = fetch.communicate(timeout=60)
+    assert (fetch.returncode, len(out.splitlines())) == (0, 5), err
+    with connect(url) as client:
+        assert client.get("k") == b"1"
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(timeout=25) == 143
+    told = [line for line in up.stderr.read().splitlines() if "the server of this bus ended" in line]
+    assert len(told) == 1
+    assert told[0].startswith("candlebus: the server of this bus ended (exit code 137, last line: ")
+    assert gone(tmp_path)
+
+
+@pytest.mark.slow
 def test_workers_and_aligners_of_a_shared_bus_end_when_asked(
     start: Start, running_bus: RunningBus, tmp_path: Path
 ) -> None:
