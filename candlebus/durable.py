@@ -13,7 +13,7 @@ import msgspec
 from bus.embedded import EmbeddedServer
 from bus.errors import SettingsError
 from bus.settings import Settings
-from candlebus.exchange_locks import ExchangeLocks, Holder, Say
+from candlebus.exchange_locks import ExchangeLocks, Holder, Say, usable
 from candlebus.kept_server import KeptServer
 
 
@@ -75,11 +75,9 @@ class DurableBus:
 
 def _claimed(folder: Path, opened: ExitStack) -> int:
     """A descriptor that holds the folder for this process: two servers on one file would destroy it."""
-    try:
+    with usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "holder", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError(f"cannot write {folder}: {error.strerror}; set CANDLEBUS_HOME to another folder") from error
     opened.callback(os.close, descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
