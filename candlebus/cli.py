@@ -1,6 +1,5 @@
 """The command line put together: every command, one line for every error, one code for every end."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typer.main import get_command
 
 from bus.errors import CandleBusError
 from candlebus.commands import alive, audit, dead, demo, fetch, groups, look, metrics, run, sandbox, schedule, watch
+from candlebus.streams import UNWRITABLE, discard_output, stand_in
 
 _INTERRUPTED: Final = 130
 _NO_READER: Final = 141
@@ -47,6 +47,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0 complete, 1 failed, 2 usage, 3 partial."""
+    stand_in()
     try:
         with _orderly_end():
             return _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -56,10 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell_usage(error)
     except KeyboardInterrupt:
         return _tell("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        # Nobody reads any more; at exit the interpreter would try to flush once more, and say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NO_READER
+    except OSError as error:
+        return _output_failed(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -71,6 +70,17 @@ def _run(arguments: list[str]) -> int:
         code = ended.exit_code
     sys.stdout.flush()
     return int(code or 0)
+
+
+def _output_failed(error: OSError) -> int:
+    """The exit code where nobody reads standard output any more, or it takes no more; any other error goes on."""
+    if isinstance(error, BrokenPipeError):
+        discard_output()
+        return _NO_READER
+    if error.errno not in UNWRITABLE:
+        raise error
+    discard_output()
+    return _tell(f"cannot write {error.filename or 'standard output'}: {error.strerror}", 1)
 
 
 def _tell(text: str, code: int) -> int:
