@@ -35,7 +35,7 @@ class DurableBus:
                 cut off a torn file.
 
         Raises:
-            SettingsError: The bus of this user runs already, or its data cannot be written.
+            SettingsError: The bus of this user runs already, its data cannot be written, or its port is taken.
             BusUnavailable: The server does not start.
         """
         self.folder = settings.home / "bus"

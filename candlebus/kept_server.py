@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from bus.embedded import EmbeddedServer
-from bus.errors import BusUnavailable
+from bus.errors import BusUnavailable, SettingsError
 from candlebus.exchange_locks import Say
 
 #: A server that ends sooner than this after its start would do so for ever.
@@ -64,7 +64,7 @@ class KeptServer:
         self._failure = ""
         try:
             self._server.restart()
-        except BusUnavailable as error:
+        except (BusUnavailable, SettingsError) as error:
             self._failure = str(error)
         else:
             self._begin()

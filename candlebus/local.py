@@ -31,7 +31,7 @@ class LocalBus:
             say: Called with a line when something must be waited for.
 
         Raises:
-            SettingsError: No server program is found.
+            SettingsError: No server program is found, or the temporary folder is of no use.
             BusUnavailable: The server does not start.
         """
         self._locks = ExchangeLocks(settings, say)
