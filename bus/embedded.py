@@ -130,9 +130,13 @@ class EmbeddedServer:
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
         return lines[-1] if lines else "it says nothing"
 
-    def ended(self) -> str | None:
-        """How the server ended, by itself or by another's hand: exit code and last line; None while it runs."""
-        code = self._child.exit_code()
+    def ended(self, wait_s: float = 0) -> str | None:
+        """How the server ended, by itself or by another's hand: exit code and last line; None while it runs.
+
+        Args:
+            wait_s: For an end that may be under way: connections break before it.
+        """
+        code = self._child.exit_code(wait_s)
         return None if code is None else f"exit code {code}, last line: {self._last_line()}"
 
     def restart(self) -> None:

@@ -60,6 +60,18 @@ def left_of(home: Path) -> list[str]:
     return found
 
 
+def children(pid: int) -> list[int]:
+    """The processes that this one started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def own_server(pid: int) -> int:
+    """The server of a fetch: a child of a child of its process."""
+    below = [grandchild for child in children(pid) for grandchild in children(child)]
+    [found] = [one for one in below if b"-server" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return found
+
+
 def gone(home: Path, within_s: float = 15) -> bool:
     deadline = time.monotonic() + within_s
     while left_of(home):
@@ -129,6 +141,22 @@ def test_a_fetch_that_is_ended_leaves_no_process_and_no_file(
     assert file.read_text() == "precious"
     if number != signal.SIGKILL:
         assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_fetch_whose_own_server_ends_says_so(start: Start, sandbox: Sandbox, tmp_path: Path, number: int) -> None:
+    sandbox.plan(latency_ms=400)
+    fetch = start("fetch", BTC, "-t", "1m", "-n", "40000")
+    wait_until(lambda: sandbox.stats("bingx").candle_requests > 0)
+    os.kill(own_server(fetch.pid), number)
+    out, err = fetch.communicate(timeout=30)
+    assert (fetch.returncode, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        f"candlebus: the embedded server ended (exit code {137 if number == signal.SIGKILL else 0}, "
+    )
+    assert last.endswith("); run the same command again")
+    assert gone(tmp_path)
 
 
 def test_a_reader_that_goes_away_is_no_error(start: Start) -> None:
