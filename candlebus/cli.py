@@ -57,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell_usage(error)
     except KeyboardInterrupt:
         return _tell("interrupted", _INTERRUPTED)
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _output_failed(ended.__context__)  # tables and help end so, by their library
     except OSError as error:
         return _output_failed(error)
 
@@ -105,9 +109,10 @@ def _orderly_end() -> Iterator[None]:
 
     def end(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)  # once is enough; what is open has bounds of its own
-        raise SystemExit(128 + number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    asked = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    asked = [number for number in ends if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in asked}
     try:
         yield

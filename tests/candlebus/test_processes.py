@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,13 +160,31 @@ def test_a_fetch_whose_own_server_ends_says_so(start: Start, sandbox: Sandbox, t
     assert gone(tmp_path)
 
 
-def test_a_reader_that_goes_away_is_no_error(start: Start) -> None:
-    process = start("exchanges")
+@pytest.mark.parametrize("arguments", ["exchanges", "status", "--help", "fetch --help"])
+def test_a_reader_that_goes_away_is_no_error(start: Start, running_bus: RunningBus, arguments: str) -> None:
+    process = start(*arguments.split(), settings=Settings(redis_url=running_bus.url))
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
     assert process.wait(timeout=20) == 141
     assert process.stderr.read() == ""
+
+
+@pytest.mark.slow
+def test_a_fetch_that_is_interrupted_three_times_still_leaves_nothing(
+    start: Start, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # its path is short enough for a socket
+        monkeypatch.setenv("TMPDIR", folder)
+        sandbox.plan(latency_ms=400)
+        fetch = start("fetch", BTC, "-t", "1m", "-n", "40000")
+        wait_until(lambda: sandbox.stats("bingx").candle_requests > 0)
+        for _ in range(3):
+            fetch.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert fetch.wait(timeout=30) == 130
+        assert gone(tmp_path)
+        assert not list(Path(folder).iterdir())
 
 
 def test_the_version_and_the_help_need_no_bus(start: Start) -> None:
