@@ -45,9 +45,12 @@ class Child:
         """Process id of the guardian."""
         return self._process.pid
 
-    def exit_code(self) -> int | None:
-        """The child's exit code; None while it runs."""
-        return self._process.poll()
+    def exit_code(self, wait_s: float = 0) -> int | None:
+        """The child's exit code; None where it still runs after a wait of ``wait_s``."""
+        try:
+            return self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def ask_to_stop(self) -> None:
         """Begin to end the child; returns at once."""

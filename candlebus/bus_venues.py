@@ -11,7 +11,6 @@ from redis import Redis
 from bus import keys
 from bus.cache import Cache
 from bus.clock import RedisClock
-from bus.connection import readable_errors
 from bus.errors import BusUnavailable, CandleBusError, FetchFailed, PartialResult, RequestError
 from bus.messages import ClockOffset, ContractMap
 from bus.series import Series
@@ -70,14 +69,14 @@ class BusVenues:
     def contracts(self, exchange: str) -> Listed:
         registry.get(exchange)
         redis = self._bus.serving(exchange)
-        with readable_errors(self._bus.url):
+        with self._bus.readable_errors():
             known = Cache(redis, RedisClock(redis)).get(keys.contracts(exchange), ContractMap)
             return Listed.of(known or contract_map(redis, exchange, _WAIT_S), was_known=known is not None)
 
     def time_sync(self, exchange: str) -> TimeSync:
         registry.get(exchange)
         redis = self._bus.serving(exchange)
-        with readable_errors(self._bus.url):
+        with self._bus.readable_errors():
             clock = RedisClock(redis)
             cache = Cache(redis, clock)
             measured = cache.get(keys.clock(exchange), ClockOffset) or self._measured(exchange, cache)

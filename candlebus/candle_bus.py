@@ -3,14 +3,16 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
+from typing import Final
 
 import msgspec
 from redis import Redis
 
 from bus import keys
 from bus.connection import check_server, connect, readable_errors
+from bus.errors import BusUnavailable
 from bus.fetch_request import span_asked
 from bus.given import check_seconds, check_start, texts
 from bus.instants import Instant
@@ -30,6 +32,9 @@ from producers.result import FetchResult
 from workers.exchanges import registry
 
 OnProgress = Callable[[dict[str, RequestStatus]], None]
+
+#: A server whose connections are gone has ended within this time, if it is about to.
+_END_S: Final = 1.0
 
 
 def _say(line: str) -> None:
@@ -123,7 +128,7 @@ class CandleBus:
         asked = check_series([series], timeframe)
         since_ms, until_ms, count = span_asked(since, until, limit)
         redis = self._ready(asked)
-        with readable_errors(self.url):
+        with self.readable_errors():
             return Producer(redis).enqueue(
                 asked[0], timeframe, since=since_ms, until=until_ms, limit=count, request_id=request_id
             )
@@ -154,7 +159,7 @@ class CandleBus:
         since_ms, until_ms, count = span_asked(since, until, limit)
         check_seconds("timeout_s", timeout_s)
         redis = self._ready(asked)
-        with readable_errors(self.url):
+        with self.readable_errors():
             result = fetch_all(
                 redis,
                 asked,
@@ -196,7 +201,7 @@ class CandleBus:
     def _followed(self, stream: str, start: str, *, idle: bool, raw: bool) -> Iterator[CandleBatch | None]:
         redis = self._ready([])
         freshest = Freshest()
-        with readable_errors(self.url):
+        with self.readable_errors():
             for batch in follow_stream(redis, stream, start):
                 news = batch if batch is None or raw else freshest.news(batch)
                 if news is not None or (batch is None and idle):
@@ -205,8 +210,19 @@ class CandleBus:
     def subscribe_aligned(self, group: str, *, start: str = "now", idle: bool = False) -> Iterator[AlignedBatch | None]:
         """Aligned batches of a group, as :meth:`subscribe`."""
         redis = self._ready([])
-        with readable_errors(self.url):
+        with self.readable_errors():
             yield from (batch for batch in follow_aligned(redis, group, start) if idle or batch is not None)
+
+    @contextmanager
+    def readable_errors(self) -> Iterator[None]:
+        """Turn the library's errors into ours; where the server was our own, they say how it ended."""
+        try:
+            with readable_errors(self.url):
+                yield
+        except BusUnavailable:
+            if self._local is not None:
+                self._local.check_server(_END_S)
+            raise
 
     @property
     def redis(self) -> Redis:

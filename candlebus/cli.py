@@ -1,6 +1,5 @@
 """The command line put together: every command, one line for every error, one code for every end."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typer.main import get_command
 from bus.errors import CandleBusError
 from bus.given import shown
 from candlebus.commands import alive, audit, dead, demo, fetch, groups, look, metrics, run, sandbox, schedule, watch
+from candlebus.streams import UNWRITABLE, discard_output, stand_in
 
 _INTERRUPTED: Final = 130
 _NO_READER: Final = 141
@@ -48,6 +48,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0 complete, 1 failed, 2 usage, 3 partial."""
+    stand_in()
     try:
         with _orderly_end():
             return _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -57,10 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell_usage(error)
     except KeyboardInterrupt:
         return _tell("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        # Nobody reads any more; at exit the interpreter would try to flush once more, and say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _NO_READER
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _output_failed(ended.__context__)  # tables and help end so, by their library
+    except OSError as error:
+        return _output_failed(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -72,6 +75,17 @@ def _run(arguments: list[str]) -> int:
         code = ended.exit_code
     sys.stdout.flush()
     return int(code or 0)
+
+
+def _output_failed(error: OSError) -> int:
+    """The exit code where nobody reads standard output any more, or it takes no more; any other error goes on."""
+    if isinstance(error, BrokenPipeError):
+        discard_output()
+        return _NO_READER
+    if error.errno not in UNWRITABLE:
+        raise error
+    discard_output()
+    return _tell(f"cannot write {error.filename or 'standard output'}: {error.strerror}", 1)
 
 
 def _tell(text: str, code: int) -> int:
@@ -102,9 +116,10 @@ def _orderly_end() -> Iterator[None]:
 
     def end(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)  # once is enough; what is open has bounds of its own
-        raise SystemExit(128 + number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    asked = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    asked = [number for number in ends if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, end) for number in asked}
     try:
         yield

@@ -13,7 +13,8 @@ import msgspec
 from bus.embedded import EmbeddedServer
 from bus.errors import SettingsError
 from bus.settings import Settings
-from candlebus.exchange_locks import ExchangeLocks, Holder, Say
+from candlebus.exchange_locks import ExchangeLocks, Holder, Say, usable
+from candlebus.kept_server import KeptServer
 
 
 class DurableBus:
@@ -30,10 +31,11 @@ class DurableBus:
         Args:
             exchanges: In order, so that two who wait never wait for each other.
             port: Loopback port; None for a unix socket.
-            say: Called with a line when something must be waited for, or was cut off a torn file.
+            say: Called with a line when something must be waited for, the server is started again, or something was
+                cut off a torn file.
 
         Raises:
-            SettingsError: The bus of this user runs already, or its data cannot be written.
+            SettingsError: The bus of this user runs already, its data cannot be written, or its port is taken.
             BusUnavailable: The server does not start.
         """
         self.folder = settings.home / "bus"
@@ -41,8 +43,7 @@ class DurableBus:
         with ExitStack() as begun:
             self._me = _claimed(self.folder, begun)
             server = begun.enter_context(EmbeddedServer(data=self.folder, port=port))
-            for line in server.repaired:
-                say(line)
+            self._kept = KeptServer(server, self.folder, say)
             _note(self._me, server.url)
             self.settings = msgspec.structs.replace(settings, redis_url=server.url)
             locks = ExchangeLocks(settings, say, redis_url=server.url)
@@ -55,6 +56,14 @@ class DurableBus:
         """The line with which a shell joins this bus."""
         return f"export CANDLEBUS_REDIS_URL={shlex.quote(self.settings.redis_url or '')}"
 
+    def look(self) -> None:
+        """Start the server again where it has ended; to be called again and again.
+
+        Raises:
+            BusUnavailable: It ends again and again at once.
+        """
+        self._kept.look()
+
     def __enter__(self) -> "DurableBus":
         return self
 
@@ -66,11 +75,9 @@ class DurableBus:
 
 def _claimed(folder: Path, opened: ExitStack) -> int:
     """A descriptor that holds the folder for this process: two servers on one file would destroy it."""
-    try:
+    with usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "holder", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError(f"cannot write {folder}: {error.strerror}; set CANDLEBUS_HOME to another folder") from error
     opened.callback(os.close, descriptor)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

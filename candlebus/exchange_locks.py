@@ -5,13 +5,14 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
-from bus.errors import BusUnavailable
+from bus.errors import BusUnavailable, SettingsError
 from bus.settings import Settings
 
 Say = Callable[[str], None]
@@ -31,6 +32,19 @@ class Holder(msgspec.Struct, frozen=True):
     pid: int
     command: str
     redis_url: str = ""
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Turn the system's errors about files of this folder into one that says what to do.
+
+    Raises:
+        SettingsError: The folder or a file of it cannot be written, or read.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"cannot write {folder}: {error.strerror}; set CANDLEBUS_HOME to another folder") from error
 
 
 class ExchangeLocks:
@@ -53,6 +67,7 @@ class ExchangeLocks:
 
         Raises:
             BusUnavailable: Another process keeps one while this one holds others.
+            SettingsError: The folder of the locks cannot be written.
         """
         deadline = time.monotonic() + _LONGEST_WAIT_S if self._held else None
         for exchange in exchanges:
@@ -69,16 +84,17 @@ class ExchangeLocks:
 
     def _try(self, exchange: str) -> IO[str] | None:
         path = _path(exchange, self._settings)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return None
-        file.truncate(0)
-        file.write(msgspec.json.encode(self._me).decode())
-        file.flush()
+        with usable(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return None
+            file.truncate(0)
+            file.write(msgspec.json.encode(self._me).decode())
+            file.flush()
         return file
 
     def release(self) -> None:
@@ -90,16 +106,17 @@ class ExchangeLocks:
 
 
 def holder_of(exchange: str, settings: Settings) -> Holder | None:
-    """Who holds the exchange's lock now; None where nobody does."""
+    """Who holds the exchange's lock now; None where nobody does.
+
+    Raises:
+        SettingsError: The folder of the locks cannot be read.
+    """
     path = _path(exchange, settings)
-    try:
-        with path.open("r") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return msgspec.json.decode(file.read(), type=Holder)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
-        pass
+    with usable(path.parent), suppress(FileNotFoundError, NotADirectoryError, msgspec.DecodeError), path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return msgspec.json.decode(file.read(), type=Holder)
     return None
 
 

@@ -31,7 +31,7 @@ class LocalBus:
             say: Called with a line when something must be waited for.
 
         Raises:
-            SettingsError: No server program is found.
+            SettingsError: No server program is found, or the temporary folder is of no use.
             BusUnavailable: The server does not start.
         """
         self._locks = ExchangeLocks(settings, say)
@@ -62,11 +62,24 @@ class LocalBus:
         """Start again what has died.
 
         Raises:
-            BusUnavailable: A worker finds its settings wrong; the text is its last line.
+            BusUnavailable: The server has ended, or a worker finds its settings wrong; the text is its last line.
         """
+        self.check_server()
         if self._supervisor.look() is not None:
             lines = Path(self._log.name).read_text(errors="replace").strip().splitlines()
             raise BusUnavailable(f"a worker does not start: {lines[-1] if lines else 'it says nothing'}")
+
+    def check_server(self, wait_s: float = 0) -> None:
+        """Find that the server runs; one that has ended has lost what it held, and is not started again.
+
+        Args:
+            wait_s: For an end that may be under way.
+
+        Raises:
+            BusUnavailable: It has ended; the text says how.
+        """
+        if (how := self._server.ended(wait_s)) is not None:
+            raise BusUnavailable(f"the embedded server ended ({how}); run the same command again")
 
     def close(self) -> None:
         """End workers and server, give up the exchanges."""

@@ -1,6 +1,7 @@
 """``candlebus worker`` and ``aligner``: processes kept alive on a shared bus; ``up`` starts that bus as well."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from workers.supervisor import Supervisor
 
 #: Longer than an answer of an exchange may take (20 s), below the 25 s that are promised.
 _GRACE_S = 22.0
+_LOOK_S = 0.2
 _STANDARD_ERROR = 2
 
 
@@ -40,8 +42,16 @@ def run_up(exchanges: Sequence[str], processes: int, port: int | None) -> int:
         say(
             f"serving {' '.join(asked)}, {processes} workers each, and an aligner, data in {bus.folder}; Ctrl-C ends it"
         )
-        return supervisor.run()
+        return _kept_alive(bus, supervisor)
     return 0
+
+
+def _kept_alive(bus: DurableBus, supervisor: Supervisor) -> int:
+    """Start again what ends, server and processes, until one of these finds its settings wrong; its exit code."""
+    while (code := supervisor.look()) is None:
+        bus.look()
+        time.sleep(_LOOK_S)
+    return code
 
 
 def run_workers(exchanges: Sequence[str], processes: int, pace: str | None) -> int:

@@ -1,5 +1,6 @@
 """Candles and aligned rows as a parquet file that says of itself what was asked for and what it holds."""
 
+import io
 from importlib.metadata import version
 from typing import Any, BinaryIO, Final
 
@@ -33,7 +34,9 @@ def write(out: BinaryIO, result: FetchResult, rows: AlignedRows | None, toleranc
     """
     frame = result.to_polars() if rows is None else rows.to_polars()
     text = msgspec.json.encode(description(result, tolerance_ms)).decode()
-    frame.write_parquet(out, metadata={METADATA_KEY: text})
+    whole = io.BytesIO()  # where the file takes no more, the library's error would hide that
+    frame.write_parquet(whole, metadata={METADATA_KEY: text})
+    out.write(whole.getbuffer())
 
 
 def description(result: FetchResult, tolerance_ms: int | None) -> dict[str, Any]:

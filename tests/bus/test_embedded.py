@@ -2,9 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from bus.child import Child
 from bus.connection import connect
 from bus.embedded import EmbeddedServer
-from bus.errors import BusUnavailable
+from bus.errors import BusUnavailable, SettingsError
 
 HOLD = """
 import sys, time
@@ -59,9 +62,9 @@ def test_a_server_listens_on_no_network_unless_asked_and_then_on_loopback_only(t
     with EmbeddedServer() as server:
         client = connect(server.url)
         assert client.config_get("port")["port"] == "0"
-        socket = Path(server.url.removeprefix("unix://"))
-        assert socket.stat().st_mode & 0o077 == 0
-        assert socket.parent.stat().st_mode & 0o077 == 0
+        path = Path(server.url.removeprefix("unix://"))
+        assert path.stat().st_mode & 0o077 == 0
+        assert path.parent.stat().st_mode & 0o077 == 0
         client.close()
     with EmbeddedServer(port=16399, data=tmp_path) as server:
         client = connect(server.url)
@@ -120,12 +123,56 @@ def test_the_exit_code_of_a_child_is_known() -> None:
     child.stop()
 
 
-def test_a_program_that_cannot_be_started_is_named() -> None:
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files; its path is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def test_a_port_that_another_server_has_is_refused(temporary: Path) -> None:
+    with EmbeddedServer(port=16398):
+        before = list(temporary.iterdir())
+        with pytest.raises(
+            SettingsError, match=r"^port 16398 is in use by another program; choose another with --port"
+        ):
+            EmbeddedServer(port=16398)
+        assert list(temporary.iterdir()) == before
+
+
+def test_a_port_that_another_service_has_is_refused_whatever_it_answers(temporary: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        port = service.getsockname()[1]
+        with pytest.raises(SettingsError, match=rf"^port {port} is in use by another program"):
+            EmbeddedServer(port=port)
+    assert not list(temporary.iterdir())
+
+
+def test_a_port_whose_connections_have_just_ended_is_free() -> None:
+    for _ in range(2):
+        with EmbeddedServer(port=16397) as server:
+            assert is_alive(server.url)
+
+
+def test_a_program_that_cannot_be_started_is_named_and_leaves_no_folder(temporary: Path) -> None:
     with pytest.raises(BusUnavailable, match="cannot start /nonexistent"):
         EmbeddedServer(program="/nonexistent")
+    assert not list(temporary.iterdir())
 
 
-def test_a_port_that_another_server_has_is_refused() -> None:
-    with EmbeddedServer(port=16398):  # noqa: SIM117 - the second must fail while the first lives
-        with pytest.raises(BusUnavailable, match="does not start"):
-            EmbeddedServer(port=16398)
+def test_a_temporary_folder_that_is_too_long_for_a_socket_is_named(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = temporary / ("long" * 20)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with pytest.raises(SettingsError, match=r"long is too long for a unix socket; set TMPDIR to a shorter path"):
+        EmbeddedServer()
+    assert not list(long.iterdir())
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nope")
+    with pytest.raises(SettingsError, match="no temporary folder: No such file or directory; set TMPDIR"):
+        EmbeddedServer()

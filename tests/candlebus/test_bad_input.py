@@ -1,6 +1,7 @@
 """Bad input gets one line that says what was wrong and what to do, and the right exit code."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,27 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     monkeypatch.setenv(variable, value)
     code, out, err = run(*FETCH)
     assert words in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("command", [FETCH, ("up", "bingx")])
+def test_a_home_that_cannot_be_written_is_one_line_and_exit_code_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for home in ("/proc/nope", str(file)):
+        monkeypatch.setenv("CANDLEBUS_HOME", home)
+        code, out, err = run(*command)
+        assert f"cannot write {home}/" in err
+        assert err.endswith("; set CANDLEBUS_HOME to another folder\n")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_a_home_that_cannot_be_read_is_one_line_and_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANDLEBUS_HOME", "/" + "too long" * 100)
+    code, out, err = run("status")
+    assert "File name too long; set CANDLEBUS_HOME to another folder" in err
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 

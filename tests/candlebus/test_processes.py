@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,18 @@ def left_of(home: Path) -> list[str]:
                 found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
             continue  # ended meanwhile, or somebody else's
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def own_server(pid: int) -> int:
+    """The server of a fetch: a child of a child of its process."""
+    below = [grandchild for child in children(pid) for grandchild in children(child)]
+    [found] = [one for one in below if b"-server" in Path(f"/proc/{one}/cmdline").read_bytes()]
     return found
 
 
@@ -131,13 +144,47 @@ def test_a_fetch_that_is_ended_leaves_no_process_and_no_file(
         assert not list(tmp_path.glob(".*.part"))
 
 
-def test_a_reader_that_goes_away_is_no_error(start: Start) -> None:
-    process = start("exchanges")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_fetch_whose_own_server_ends_says_so(start: Start, sandbox: Sandbox, tmp_path: Path, number: int) -> None:
+    sandbox.plan(latency_ms=400)
+    fetch = start("fetch", BTC, "-t", "1m", "-n", "40000")
+    wait_until(lambda: sandbox.stats("bingx").candle_requests > 0)
+    os.kill(own_server(fetch.pid), number)
+    out, err = fetch.communicate(timeout=30)
+    assert (fetch.returncode, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        f"candlebus: the embedded server ended (exit code {137 if number == signal.SIGKILL else 0}, "
+    )
+    assert last.endswith("); run the same command again")
+    assert gone(tmp_path)
+
+
+@pytest.mark.parametrize("arguments", ["exchanges", "status", "--help", "fetch --help"])
+def test_a_reader_that_goes_away_is_no_error(start: Start, running_bus: RunningBus, arguments: str) -> None:
+    process = start(*arguments.split(), settings=Settings(redis_url=running_bus.url))
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
     assert process.wait(timeout=20) == 141
     assert process.stderr.read() == ""
+
+
+@pytest.mark.slow
+def test_a_fetch_that_is_interrupted_three_times_still_leaves_nothing(
+    start: Start, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # its path is short enough for a socket
+        monkeypatch.setenv("TMPDIR", folder)
+        sandbox.plan(latency_ms=400)
+        fetch = start("fetch", BTC, "-t", "1m", "-n", "40000")
+        wait_until(lambda: sandbox.stats("bingx").candle_requests > 0)
+        for _ in range(3):
+            fetch.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert fetch.wait(timeout=30) == 130
+        assert gone(tmp_path)
+        assert not list(Path(folder).iterdir())
 
 
 def test_the_version_and_the_help_need_no_bus(start: Start) -> None:
@@ -180,6 +227,30 @@ def test_up_serves_this_machine_until_it_is_ended(start: Start, sandbox: Sandbox
     assert start("group", "list").communicate(timeout=20)[0] == "pair\n"
     again.send_signal(signal.SIGINT)
     assert again.wait(timeout=25) == 0
+    assert gone(tmp_path)
+
+
+@pytest.mark.slow
+def test_up_starts_its_server_again_and_its_workers_go_on(start: Start, tmp_path: Path) -> None:
+    up = start("up", "bingx", "--processes", "1")
+    assert up.stdout is not None
+    assert up.stderr is not None
+    url = shlex.split(up.stdout.readline().strip().partition("=")[2])[0]
+    with connect(url) as client:
+        client.set("k", "1")
+        server = client.info("server")["process_id"]
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: any("valkey-server" in line and str(server) not in line for line in left_of(tmp_path)))
+    fetch = start("fetch", BTC, "-t", "30m", "-n", "5")
+    out, err = fetch.communicate(timeout=60)
+    assert (fetch.returncode, len(out.splitlines())) == (0, 5), err
+    with connect(url) as client:
+        assert client.get("k") == b"1"
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(timeout=25) == 143
+    told = [line for line in up.stderr.read().splitlines() if "the server of this bus ended" in line]
+    assert len(told) == 1
+    assert told[0].startswith("candlebus: the server of this bus ended (exit code 137, last line: ")
     assert gone(tmp_path)
 
 

@@ -247,6 +247,21 @@ def test_an_owner_whose_server_went_back_takes_up_what_the_server_has(redis: Red
     assert minutes(written(redis)) == list(range(9))
 
 
+def test_a_former_owner_that_goes_on_reading_keeps_nothing_from_its_successor(redis: Redis, group: Group) -> None:
+    """As where it was paused, or lost its lease to a step of the server's clock, and does not know it yet."""
+    former = Owner(redis, group, "former")
+    settle_both(redis, 0, 3)
+    former.align()
+    redis.hset(keys.group_lease("g"), "until", 1)
+    successor = Owner(redis, group, "successor")
+    successor.align()
+    settle_both(redis, 3, 6)
+    assert former.step() == "lost"
+    successor.align()
+    assert minutes(written(redis)) == list(range(6))
+    assert [unacknowledged(redis, exchange) for exchange in VENUES] == [0, 0]
+
+
 def test_a_stream_that_somebody_deleted_is_read_again_once_it_is_back(redis: Redis, group: Group, server: str) -> None:
     settle_both(redis, 0, 3)
     own = connect(server)

@@ -12,7 +12,7 @@ from bus import keys
 from bus.codec import decode
 from bus.errors import CandleBusError
 from bus.messages import AlignedBatch
-from bus.scripts import Script
+from bus.scripts import Argument, Script
 from bus.streams import Entry
 from workers.aligner.group import READ_COUNT, Commit, Fields, GroupAligner
 from workers.aligner.portions import MOST_ENTRIES, portions
@@ -47,8 +47,10 @@ class Rounds:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._read_owned = Script(redis, "read_owned")
         self._commit = Script(redis, "commit_rows")
-        self._commit.load()
+        for script in (self._read_owned, self._commit):
+            script.load()
 
     def run(self, groups: Sequence[GroupAligner]) -> Round:
         """Read once for each group, and commit what it makes of that.
@@ -68,10 +70,13 @@ class Rounds:
         rereads = [group.rereads() for group in groups]
         with self._redis.pipeline(transaction=False) as pipeline:
             for group in groups:
-                _queue_read(pipeline, group)
+                self._queue_read(pipeline, group)
             answers = pipeline.execute(raise_on_error=False)
         read_ids: dict[str, str] = {}
         for group, again, new in zip(groups, rereads, answers, strict=True):
+            if isinstance(new, int):
+                outcomes[id(group)] = _lost("read refused", group, new)
+                continue
             try:
                 _give(group, _entries(new), read_ids)
                 self._give_again(group, again)
@@ -81,6 +86,11 @@ class Rounds:
             except Exception as error:  # noqa: BLE001 - whatever is in an entry, the other groups go on
                 outcomes[id(group)] = _failed(group, error)
         return read_ids
+
+    def _queue_read(self, pipeline: Pipeline, group: GroupAligner) -> None:
+        wanted, name = group.reads(), group.group.name
+        about: list[Argument] = [group.fence, keys.align_consumer_group(name), CONSUMER, READ_COUNT, *wanted.values()]
+        self._read_owned.queue(pipeline, [keys.group_lease(name), *wanted], about)
 
     def _give_again(self, group: GroupAligner, again: Sequence[tuple[str, str]]) -> None:
         """Reads what was put off; of one series any number of entries may begin at the same time."""
@@ -136,11 +146,6 @@ class Rounds:
             start, left = f"({found[-1][0].decode()}", left - len(found)
 
 
-def _queue_read(pipeline: Pipeline, group: GroupAligner) -> None:
-    wanted: Any = group.reads()
-    pipeline.xreadgroup(keys.align_consumer_group(group.group.name), CONSUMER, wanted, count=READ_COUNT)
-
-
 def _give(group: GroupAligner, found: dict[str, list[tuple[str, Fields]]], read_ids: dict[str, str]) -> None:
     group.take(found)
     read_ids |= {stream: entries[-1][0] for stream, entries in found.items() if entries}
@@ -149,12 +154,14 @@ def _give(group: GroupAligner, found: dict[str, list[tuple[str, Fields]]], read_
 def _entries(answer: Any) -> dict[str, list[tuple[str, Fields]]]:
     """What a consumer group's read brought: stream → entries; a trimmed one has no fields."""
     _raise_error(answer)
-    if isinstance(answer, dict):
-        answer = [(stream, found[0] if found else []) for stream, found in answer.items()]
     return {
-        stream.decode(): [(entry_id.decode(), fields or {}) for entry_id, fields in entries]
+        stream.decode(): [(entry_id.decode(), _fields(raw)) for entry_id, raw in entries]
         for stream, entries in answer or []
     }
+
+
+def _fields(raw: list[bytes] | None) -> Fields:
+    return dict(zip(raw[::2], raw[1::2], strict=True)) if raw else {}
 
 
 def _outcome(group: GroupAligner, answer: Any) -> Outcome:
@@ -164,8 +171,16 @@ def _outcome(group: GroupAligner, answer: Any) -> Outcome:
     if said == b"ok":
         group.committed()
         return "committed"
+    if said == b"fenced":
+        return _lost("commit refused", group, int(detail))
     _log.warning("commit refused", extra={"group": group.group.name, "cause": said.decode(), "number": int(detail)})
-    return "lost" if said == b"fenced" else "stale"
+    return "stale"
+
+
+def _lost(event: str, group: GroupAligner, fence: int) -> Outcome:
+    """Another aligner has the group by now, under that fence."""
+    _log.warning(event, extra={"group": group.group.name, "cause": "fenced", "number": fence})
+    return "lost"
 
 
 def _failed(group: GroupAligner, error: Exception) -> Outcome:
