@@ -305,8 +305,8 @@ def test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that(redis: Red
     GroupBook(redis).begin_reading(group)
     publish(redis, "kucoinfutures", range(10, 13), 10, 13)
     owner.restart()
-    redis.script_flush()
-    assert [owner.step(), owner.step()] == ["idle", "stale"], "what was read is pending, and no commit knows of it"
+    assert owner.step() == "idle"
+    owner._rounds._read([owner.aligner], {})  # pending now, and no commit knows of it
     owner.restart()
     owner.align()
     assert minutes(written(redis)) == list(range(13))
