@@ -139,6 +139,13 @@ COMMIT: Final = [
         "workers/test_aligner_faults.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
     ),
     Mutant(
+        "a former owner may read",
+        "bus/scripts/read_owned.lua",
+        "if held ~= ARGV[1] then",
+        "if not held then",
+        "workers/test_aligner_faults.py::test_a_former_owner_that_goes_on_reading_keeps_nothing_from_its_successor",
+    ),
+    Mutant(
         "a former owner may commit",
         "bus/scripts/commit_rows.lua",
         "if held[1] ~= ARGV[1] then",

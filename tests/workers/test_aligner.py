@@ -21,6 +21,7 @@ from tests.helpers import MINUTE_MS
 from tests.workers.aligner_helpers import SERIES, Owner, align, candle, publish, written
 from workers.aligner.consumer import AlignerProcess
 from workers.aligner.group import Commit, GroupAligner
+from workers.aligner.rounds import Outcome
 
 
 @pytest.fixture
@@ -75,11 +76,13 @@ def test_a_former_owner_changes_nothing(redis: Redis, group: Group) -> None:
     former.align()
     publish(redis, "bingx", [0, 1], 0, 2)
     publish(redis, "kucoinfutures", [0, 1], 0, 2)
+    former._rounds._read([former.aligner], {})
     former.leases.release(["g"])
     Owner(redis, group, "new").align()
     before = redis.get(keys.group_state("g"))
-    publish(redis, "bingx", [2], 2, 3)
-    assert former.step() == "lost"
+    outcomes: dict[int, Outcome] = {}
+    former._rounds._commit_all([former.aligner], outcomes)
+    assert outcomes == {id(former.aligner): "lost"}
     assert redis.get(keys.group_state("g")) == before
     assert len(written(redis)) == 2
 
