@@ -123,7 +123,7 @@ class Producer:
     def _derived_id(self, request: FetchRequest) -> str:
         """One id for one asking at one time: the slot changes when another candle has closed."""
         cache = Cache(self._redis, self._clock)
-        offset = cache.get(keys.clock(request.exchange), ClockOffset)
+        offset = cache.get(keys.clock_last(request.exchange), ClockOffset)
         now_ms = self._clock.now_ms() + (offset.low_ms if offset else 0)
         slot_ms = timeframe(request.timeframe).floor(now_ms - SETTLE_MS)
         digest = hashlib.sha256(f"{arguments(request)} {slot_ms}".encode()).hexdigest()
