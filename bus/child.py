@@ -76,22 +76,21 @@ def guard(grace_s: float, command: Sequence[str]) -> int:
     while True:
         left = None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
         ready, _, _ = select.select(watched, [], [], left)
+        # Before the look at the child: one that ends after it wakes us anew.
+        signals = os.read(wake_read, 64) if wake_read in ready else b""
         if (status := _reaped(pid)) is not None:
             return status
         if not ready:
             os.kill(pid, signal.SIGKILL)
-        elif deadline == float("inf") and _end_was_asked(ready, wake_read):
+        elif deadline == float("inf") and _end_was_asked(signals, has_input=0 in ready):
             deadline = time.monotonic() + grace_s
             os.kill(pid, signal.SIGTERM)
             watched = [wake_read]
-        else:
-            os.read(wake_read, 64) if wake_read in ready else None
 
 
-def _end_was_asked(ready: list[int], wake_read: int) -> bool:
-    if 0 in ready:
-        return not os.read(0, 4096)
-    return any(number in (signal.SIGTERM, signal.SIGINT) for number in os.read(wake_read, 64))
+def _end_was_asked(signals: bytes, *, has_input: bool) -> bool:
+    is_closed = has_input and not os.read(0, 4096)
+    return is_closed or any(number in (signal.SIGTERM, signal.SIGINT) for number in signals)
 
 
 def _start(command: Sequence[str]) -> int:

@@ -112,7 +112,8 @@ class Exchange:
         """Change what is given from the next request on; a new rule starts with empty windows."""
         with self._lock:
             self._meter = self._meter if rule is None else Meter(rule)
-            self._faults = self._faults if faults is None else FaultBook(faults, self.venue)
+            if faults is not None:
+                self._faults.follow(faults)
             self._latency_ms = self._latency_ms if latency_ms is None else latency_ms
             self._jitter_ms = self._jitter_ms if jitter_ms is None else jitter_ms
             self._skew_ms = self._skew_ms if clock_skew_ms is None else clock_skew_ms

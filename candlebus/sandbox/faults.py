@@ -75,11 +75,16 @@ class FaultBook:
     """Draws the faults of one venue, request by request, and remembers which candles it has withheld."""
 
     def __init__(self, plan: FaultPlan, venue: str) -> None:
+        self._venue = venue
+        self._withheld: dict[str, set[int]] = {}
+        self.follow(plan)
+
+    def follow(self, plan: FaultPlan) -> None:
+        """Go by another plan, whose numbers count from here; what a former one withheld is not withheld again."""
         self._plan = plan
-        self._seed = seed_of("faults", venue, str(plan.seed))
+        self._seed = seed_of("faults", self._venue, str(plan.seed))
         self._count = 0
         self._counts = dict.fromkeys(QUESTIONS, 0)
-        self._withheld: dict[str, set[int]] = {}
 
     def draw(self, question: Question) -> Fault | None:
         """The fault that the next request meets; pages are spared where nobody asked for candles."""

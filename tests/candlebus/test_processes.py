@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bus import keys
-from bus.connection import connect
+from bus.connection import connect, wait_until_ready
 from bus.embedded import EmbeddedServer
 from bus.settings import Settings, child_environment
 from candlebus.sandbox import Sandbox
@@ -71,6 +71,13 @@ def own_server(pid: int) -> int:
     below = [grandchild for child in children(pid) for grandchild in children(child)]
     [found] = [one for one in below if b"-server" in Path(f"/proc/{one}/cmdline").read_bytes()]
     return found
+
+
+def process_of(url: str) -> int:
+    """Process id of the server there, once it answers."""
+    with connect(url) as client:
+        wait_until_ready(client, 20)
+        return int(client.info("server")["process_id"])
 
 
 def gone(home: Path, within_s: float = 15) -> bool:
@@ -238,9 +245,9 @@ def test_up_starts_its_server_again_and_its_workers_go_on(start: Start, tmp_path
     url = shlex.split(up.stdout.readline().strip().partition("=")[2])[0]
     with connect(url) as client:
         client.set("k", "1")
-        server = client.info("server")["process_id"]
-    os.kill(server, signal.SIGKILL)
-    wait_until(lambda: any("valkey-server" in line and str(server) not in line for line in left_of(tmp_path)))
+    former = process_of(url)
+    os.kill(former, signal.SIGKILL)
+    wait_until(lambda: process_of(url) != former)
     fetch = start("fetch", BTC, "-t", "30m", "-n", "5")
     out, err = fetch.communicate(timeout=60)
     assert (fetch.returncode, len(out.splitlines())) == (0, 5), err

@@ -125,6 +125,15 @@ def test_no_candle_is_withheld_twice_whatever_the_pages() -> None:
     assert sum(map(len, lost)) == len(set().union(*lost))
 
 
+def test_what_one_plan_withheld_no_other_plan_withholds_again(faulty: Sandbox) -> None:
+    whole = bingx_candles(faulty, limit=100)
+    faulty.plan(faults="empty_page=1")
+    assert bingx_candles(faulty, limit=100) == []
+    faulty.plan(faults="")
+    faulty.plan(faults="short_page=1,seed=5")
+    assert bingx_candles(faulty, limit=100) == whole
+
+
 def test_a_plan_reads_its_text() -> None:
     plan = FaultPlan.parse("http_500=0.02, drop=0.01, candles#3=busy, time#4-9=slow, seed=7")
     assert plan == FaultPlan(
