@@ -129,21 +129,21 @@ COMMIT: Final = [
         "workers/aligner/backlog.py",
         "return self._awaited > 0",
         "return False",
-        "workers/test_aligner_faults.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
+        "workers/test_aligner_recovery.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
     ),
     Mutant(
         "acknowledged entries count as awaited ones",
         "workers/aligner/backlog.py",
         "if self.was_read(entry_id) and not is_decided:",
         "if self.was_read(entry_id):",
-        "workers/test_aligner_faults.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
+        "workers/test_aligner_recovery.py::test_it_is_read_again_though_an_owner_ended_in_the_middle_of_that",
     ),
     Mutant(
         "a former owner may read",
         "bus/scripts/read_owned.lua",
         "if held ~= ARGV[1] then",
         "if not held then",
-        "workers/test_aligner_faults.py::test_a_former_owner_that_goes_on_reading_keeps_nothing_from_its_successor",
+        "workers/test_aligner_recovery.py::test_a_former_owner_that_goes_on_reading_keeps_nothing_from_its_successor",
     ),
     Mutant(
         "a former owner may commit",
@@ -157,7 +157,7 @@ COMMIT: Final = [
         "bus/scripts/commit_rows.lua",
         "if (held[2] or '0') ~= ARGV[2] then",
         "if false then",
-        "workers/test_aligner_faults.py::test_an_owner_whose_server_went_back_takes_up_what_the_server_has",
+        "workers/test_aligner_recovery.py::test_an_owner_whose_server_went_back_takes_up_what_the_server_has",
     ),
     Mutant(
         "a row that is there is written again",
@@ -178,7 +178,7 @@ COMMIT: Final = [
         "workers/aligner/backlog.py",
         "while count < len(self._loaded) and is_decided(self._loaded[count].until):",
         "while count < len(self._loaded):",
-        "workers/test_aligner_faults.py::test_every_row_is_written_once_whoever_dies_when",
+        "workers/test_aligner_stories.py::test_every_row_is_written_once_whoever_dies_when",
     ),
     Mutant(
         "a successor does not read what was delivered and not acknowledged",

@@ -15,6 +15,7 @@ from tests.helpers import MINUTE_MS
 from workers.aligner.group import GroupAligner
 from workers.aligner.rounds import Outcome, Rounds
 
+VENUES = ("bingx", "kucoinfutures")
 SERIES = ["bingx:BTC/USDT:USDT", "kucoinfutures:BTC/USDT:USDT"]
 
 
@@ -109,3 +110,12 @@ def written(redis: Redis) -> list[dict[str, Candle]]:
     for _ in range(redis.xlen(keys.aligned("g"))):
         rows += rows_of(next(batches))  # type: ignore[arg-type]
     return rows
+
+
+def settle_both(redis: Redis, since: int, until: int, version: int = 1) -> None:
+    for exchange in VENUES:
+        publish(redis, exchange, range(since, until), since, until, version)
+
+
+def minutes(rows: list[dict[str, Candle]]) -> list[int]:
+    return [next(iter(row.values())).open_time // MINUTE_MS for row in rows]

@@ -8,8 +8,17 @@ import msgspec
 import pytest
 from redis import Redis
 
+from bus.connection import connect
+from bus.groups import GroupBook
+from bus.messages import Group
+from bus.settings import Settings
+from candlebus.sandbox import Sandbox
 from tests.faults.preload import Preload
 from tests.faults.server import ServerUnderTest
+from tests.workers.aligner_helpers import SERIES
+from tests.workers.turns import Work
+from workers.desk import Desk
+from workers.worker import ExchangeWorker
 
 
 class SteppedServer(msgspec.Struct, frozen=True):
@@ -34,3 +43,39 @@ def stepped(tmp_path: Path) -> Iterator[SteppedServer]:
     yield SteppedServer(server.control, lambda ms: preload.step("server", ms))
     server.kill()
     server.control.close()
+
+
+@pytest.fixture(scope="module")
+def stand_ins() -> Iterator[Sandbox]:
+    """Stand-in exchanges of a module."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(stand_ins: Sandbox) -> Iterator[Sandbox]:
+    """The same, without what a former test planned."""
+    yield stand_ins
+    stand_ins.plan(faults="", latency_ms=0)
+
+
+@pytest.fixture
+def work(redis: Redis, server: str, sandbox: Sandbox) -> Iterator[Work]:
+    """Runs the queue of an exchange until it is empty."""
+    opened = []
+
+    def run(exchange: str = "bingx") -> None:
+        rq_connection = connect(server)
+        desk = Desk(exchange, redis, Settings(pace="full", urls=sandbox.urls))
+        opened.extend([rq_connection.close, desk.close])
+        ExchangeWorker(desk, redis, rq_connection).work(burst=True, logging_level="ERROR")
+
+    yield run
+    for close in opened:
+        close()
+
+
+@pytest.fixture
+def group(redis: Redis) -> Group:
+    """A group of two series, from the first minute on."""
+    return GroupBook(redis).add("g", SERIES, "1m", start_ms=0)

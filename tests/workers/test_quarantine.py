@@ -19,14 +19,12 @@ from bus.streams import Publisher
 from producers.client import Producer
 from tests.helpers import batch, request
 from tests.workers.exchange_fakes import BTC, MINUTE, START, Venue, candle
-from tests.workers.test_jobs import BTC as BITCOIN
-from tests.workers.test_jobs import Work, sandbox, stand_ins, work
+from tests.workers.turns import BTC as BITCOIN
+from tests.workers.turns import Work
 from workers.exchanges import bingx
 from workers.exchanges.base import Page
 from workers.exchanges.rows import page
 from workers.paging import SettledPage, settle_page
-
-__all__ = ["sandbox", "stand_ins", "work"]
 
 
 def at(slot: int) -> int:
