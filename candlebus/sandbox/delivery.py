@@ -19,13 +19,14 @@ async def deliver(request: web.BaseRequest, reply: Reply, slow_ms: float) -> web
     """
     if reply.delay_ms:
         await asyncio.sleep(reply.delay_ms / 1000)
-    if reply.fault == "drop":
-        return _dropped(request, reply.answer)
-    if reply.fault == "truncated":
-        return await _truncated(request, reply.answer)
-    if reply.fault == "slow":
-        return await _slow(request, reply.answer, slow_ms)
-    return whole(reply.answer)
+    try:
+        if reply.fault == "truncated":
+            return await _truncated(request, reply.answer)
+        if reply.fault == "slow":
+            return await _slow(request, reply.answer, slow_ms)
+    except ConnectionResetError:  # whoever asked is gone, and so is the connection
+        return whole(reply.answer)
+    return _dropped(request, reply.answer) if reply.fault == "drop" else whole(reply.answer)
 
 
 def whole(answer: Answer) -> web.Response:

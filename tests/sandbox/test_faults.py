@@ -76,6 +76,16 @@ def test_a_slow_body_comes_in_crumbs_and_whole(faulty: Sandbox) -> None:
     assert len(rows) == 20
 
 
+def test_who_goes_away_in_the_middle_of_a_slow_body_is_no_error(
+    faulty: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    faulty.plan(faults="slow=1")
+    with requests.get(faulty.url("bingx") + BINGX_CANDLES, QUERIES["bingx"], stream=True, timeout=5) as answer:
+        assert answer.status_code == 200
+    time.sleep(0.5)  # until the body would have been there
+    assert caplog.records == []
+
+
 def test_an_empty_page_is_complete_when_asked_again(faulty: Sandbox) -> None:
     faulty.plan(faults="empty_page=1")
     bounds = {"from": OPEN_MS - 40 * MINUTE_MS, "to": OPEN_MS - MINUTE_MS}
