@@ -122,7 +122,7 @@ class RequestBook:
             raise RequestConflict(f"request id {request_id} is in use for {detail.decode()}")
         if what == b"full":
             open_now = f"{int(detail)} requests for {request.exchange} are open"
-            raise BusError(f"{open_now}, as many as may be; wait until some have ended, or cancel some")
+            raise BusError(f"{open_now}, as many as may be; wait, or cancel some: candlebus request cancel")
         return what != b"known", int(detail)
 
     def claim(self, request: FetchRequest, turn: int, worker: str, recorded: bytes | None = None) -> Claim | str:

@@ -13,7 +13,21 @@ from typer.main import get_command
 
 from bus.errors import CandleBusError
 from bus.given import shown
-from candlebus.commands import alive, audit, dead, demo, fetch, groups, look, metrics, run, sandbox, schedule, watch
+from candlebus.commands import (
+    alive,
+    audit,
+    dead,
+    demo,
+    fetch,
+    groups,
+    look,
+    metrics,
+    requests,
+    run,
+    sandbox,
+    schedule,
+    watch,
+)
 from candlebus.streams import UNWRITABLE, discard_output, stand_in
 
 _INTERRUPTED: Final = 130
@@ -29,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for register in (fetch, run, schedule, groups, watch, look, metrics, alive, audit, dead, sandbox, demo):
+for register in (fetch, run, schedule, groups, watch, look, requests, metrics, alive, audit, dead, sandbox, demo):
     register.register(app)
 
 
