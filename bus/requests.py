@@ -182,7 +182,7 @@ class RequestBook:
         self._count_refusal([keys.request(request_id)], [])
 
     def cancel(self, request_id: str, exchange: str) -> str:
-        """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
+        """End the request, also while a worker runs it; ``cancelled``, or the state it had ended in."""
         return str(self._cancel(_where(request_id, exchange), [request_id, keys.REQUEST_TTL_MS]).decode())
 
     def overdue(self, exchange: str) -> list[str]:

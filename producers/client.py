@@ -61,7 +61,7 @@ class Pending:
         return status
 
     def cancel(self) -> str:
-        """End the request; ``cancelled``, ``cancelling`` while a worker ends it, or the state it had ended in."""
+        """End the request, also while a worker runs it; ``cancelled``, or the state it had ended in."""
         state = self._book.cancel(self.id, self.request.exchange)
         if state == "cancelled":
             withdraw_turn(self._redis, self.request, self.status().turn)

@@ -19,7 +19,7 @@ if state then
     return {'full', tonumber(ARGV[4])}
   else
     redis.call('HSET', KEYS[1], 'state', 'queued', 'stalls', 0, 'lease_until', 0)
-    redis.call('HDEL', KEYS[1], 'error', 'cancel', 'ended_ms')
+    redis.call('HDEL', KEYS[1], 'error', 'ended_ms')
     redis.call('PERSIST', KEYS[1])
     redis.call('PERSIST', KEYS[3])
     redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])

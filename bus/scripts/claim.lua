@@ -6,13 +6,13 @@
 -- begin anew under the same id.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HMGET', KEYS[1], 'args', 'state', 'turn', 'lease_until', 'stalls', 'cancel')
+local known = redis.call('HMGET', KEYS[1], 'args', 'state', 'turn', 'lease_until', 'stalls')
 local state = known[2]
 if not state then
   redis.call('HSET', KEYS[1], 'args', ARGV[2], 'state', 'queued', 'turn', 1, 'attempt', 0, 'lease_until', 0,
     'stalls', 0, 'pages', 0, 'candles', 0, 'gap_slots', 0, 'requests', 0, 'refusals', 0, 'long_decimals', 0,
     'created_ms', now)
-  known = {ARGV[2], 'queued', '1', '0', '0', false}
+  known = {ARGV[2], 'queued', '1', '0', '0'}
   state = 'queued'
 end
 if known[1] ~= ARGV[2] then return {'conflict', known[1]} end
@@ -22,18 +22,13 @@ if turn ~= 0 and turn < tonumber(known[3]) or turn == 0 and tonumber(known[3]) >
 -- Further ahead than any lease: the server's clock was set back, and who holds it may be dead. The fence tells.
 if state == 'running' and tonumber(known[4]) > now and tonumber(known[4]) <= now + ARGV[5] then return {'busy', tonumber(known[4]) - now} end
 
-local function ended(how)
-  redis.call('HSET', KEYS[1], 'state', how, 'lease_until', 0, 'ended_ms', now)
+if tonumber(known[5]) >= tonumber(ARGV[6]) then
+  redis.call('HSET', KEYS[1], 'state', 'failed', 'lease_until', 0, 'ended_ms', now, 'error', cjson.encode({
+    type = 'BusError', message = ARGV[6] .. ' attempts ended without a page, the last one on ' .. ARGV[4]}))
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[7])
   redis.call('PEXPIRE', KEYS[3], ARGV[7])
-  return {'ended', how}
-end
-if known[6] then return ended('cancelled') end
-if tonumber(known[5]) >= tonumber(ARGV[6]) then
-  redis.call('HSET', KEYS[1], 'error', cjson.encode({
-    type = 'BusError', message = ARGV[6] .. ' attempts ended without a page, the last one on ' .. ARGV[4]}))
-  return ended('failed')
+  return {'ended', 'failed'}
 end
 local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 redis.call('HSET', KEYS[1], 'state', 'running', 'lease_until', now + ARGV[5], 'worker', ARGV[4],

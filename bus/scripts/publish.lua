@@ -7,12 +7,13 @@
 -- A page covers [from, to): to at or below the checkpoint is a duplicate, from beyond it a gap: the server went back
 -- in time and the worker must go on from the checkpoint.
 -- Returns {'published', entry id}, {'duplicate', checkpoint}, {'gap', checkpoint}, {'fenced', attempt},
--- {'cancelled', 0} or {'full', entries}.
-local known = redis.call('HMGET', KEYS[3], 'attempt', 'state', 'cancel', 'next_ms', 'created_ms')
-local fence = (known[1] or '0') .. '-' .. (known[5] or '0')
-if fence ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end
-if known[3] then return {'cancelled', 0} end
-local checkpoint = tonumber(known[4] or '0')
+-- {'cancelled', attempt} or {'full', entries}.
+local known = redis.call('HMGET', KEYS[3], 'attempt', 'state', 'next_ms', 'created_ms')
+local fence = (known[1] or '0') .. '-' .. (known[4] or '0')
+if fence ~= ARGV[2] or known[2] ~= 'running' then
+  return {known[2] == 'cancelled' and 'cancelled' or 'fenced', tonumber(known[1] or '0')}
+end
+local checkpoint = tonumber(known[3] or '0')
 if tonumber(ARGV[4]) <= checkpoint then return {'duplicate', checkpoint} end
 if tonumber(ARGV[3]) ~= checkpoint then return {'gap', checkpoint} end
 local entries = redis.call('XLEN', KEYS[1])

@@ -4,13 +4,14 @@
 --   span: first = since ms, second = until ms; fixed only once.   renew: first = lease ms.
 --   release: first = grace ms; the next turn may begin; second = 1 when this turn was cut short through no fault of its.
 --   done: refused before the checkpoint reaches the end.          failed: first = error as JSON.
--- Returns {'ok', detail}, {'fenced', attempt}, {'cancelled', 0} or {'short', checkpoint}.
+-- Returns {'ok', detail}, {'fenced', attempt}, {'cancelled', attempt} or {'short', checkpoint}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HMGET', KEYS[1], 'attempt', 'state', 'cancel', 'since', 'until', 'next_ms', 'turn', 'stalls',
-  'created_ms')
-local fence = (known[1] or '0') .. '-' .. (known[9] or '0')
-if fence ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end
+local known = redis.call('HMGET', KEYS[1], 'attempt', 'state', 'since', 'until', 'next_ms', 'stalls', 'created_ms')
+local fence = (known[1] or '0') .. '-' .. (known[7] or '0')
+if fence ~= ARGV[2] or known[2] ~= 'running' then
+  return {known[2] == 'cancelled' and 'cancelled' or 'fenced', tonumber(known[1] or '0')}
+end
 
 local function ended(how)
   redis.call('HSET', KEYS[1], 'state', how, 'lease_until', 0, 'ended_ms', now)
@@ -24,12 +25,8 @@ if what == 'failed' then
   ended('failed')
   return {'ok', 0}
 end
-if known[3] and what ~= 'done' then
-  ended('cancelled')
-  return {'cancelled', 0}
-end
 if what == 'span' then
-  if not known[4] then
+  if not known[3] then
     redis.call('HSET', KEYS[1], 'since', ARGV[4], 'until', ARGV[5], 'next_ms', ARGV[4])
   end
 elseif what == 'renew' then
@@ -38,11 +35,11 @@ elseif what == 'renew' then
 elseif what == 'release' then
   local turn = redis.call('HINCRBY', KEYS[1], 'turn', 1)
   redis.call('HSET', KEYS[1], 'state', 'queued', 'lease_until', 0)
-  if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'stalls', math.max(0, tonumber(known[8]) - 1)) end
+  if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'stalls', math.max(0, tonumber(known[6]) - 1)) end
   redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1])
   return {'ok', turn}
 elseif what == 'done' then
-  if not known[5] or known[6] ~= known[5] then return {'short', tonumber(known[6] or '0')} end
+  if not known[4] or known[5] ~= known[4] then return {'short', tonumber(known[5] or '0')} end
   ended('done')
 end
 return {'ok', 0}

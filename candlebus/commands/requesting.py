@@ -136,6 +136,5 @@ def _cancelled(redis: Redis, request_id: str, *, is_only: bool) -> bool:
             raise
         say(str(error))
         return False
-    told = {"cancelled": "cancelled", "cancelling": "its worker ends it at the next page"}
-    sys.stdout.write(f"{request_id}: {told.get(state, f'had ended before, {state}')}\n")
+    sys.stdout.write(f"{request_id}: {state if state == 'cancelled' else f'had ended before, {state}'}\n")
     return True

@@ -164,15 +164,20 @@ def test_a_queued_request_is_cancelled_at_once(redis: Redis) -> None:
     assert book.claim(request(), 1, "w") == "ended"
 
 
-def test_a_running_request_is_cancelled_by_whoever_runs_it(redis: Redis) -> None:
+def test_a_running_request_is_cancelled_at_once_and_whoever_runs_it_changes_nothing_more(redis: Redis) -> None:
     book = RequestBook(redis)
     claim = claimed(book)
-    assert book.cancel("r1", "bingx") == "cancelling"
+    book.fix_span(claim, 0, 4 * MINUTE_MS)
+    assert book.cancel("r1", "bingx") == "cancelled"
+    record = redis.hgetall(keys.request("r1"))
+    for change in (book.renew, book.release, book.finish, lambda held: Publisher(redis).publish(held, batch(0, 2))):
+        with pytest.raises(Fenced, match="cancelled"):
+            change(claim)
     with pytest.raises(Fenced, match="cancelled"):
-        book.renew(claim)
-    status = book.status("r1")
-    assert status is not None
-    assert status.state == "cancelled"
+        book.fail(claim, UnknownSymbol("no"))
+    assert redis.hgetall(keys.request("r1")) == record
+    assert not redis.exists(keys.open_requests("bingx"), keys.candles("bingx", "1m", "BTC/USDT:USDT"))
+    assert 0 < redis.pttl(keys.request("r1")) <= keys.REQUEST_TTL_MS
 
 
 def test_a_cancelled_request_goes_on_from_its_checkpoint_when_asked_again(redis: Redis) -> None:
@@ -181,11 +186,10 @@ def test_a_cancelled_request_goes_on_from_its_checkpoint_when_asked_again(redis:
     book.fix_span(claim, 0, 4 * MINUTE_MS)
     publisher.publish(claim, batch(0, 2))
     book.cancel("r1", "bingx")
+    assert book.accept(request()) == (True, 2)
     with pytest.raises(Fenced):
         book.renew(claim)
-    must_enqueue, turn = book.accept(request())
-    assert must_enqueue
-    again = claimed(book, turn)
+    again = claimed(book, 2)
     assert publisher.publish(again, batch(2, 4, page=1)).outcome == "published"
     assert book.finish(again)
 

@@ -104,7 +104,7 @@ def test_a_request_is_cancelled_as_far_as_it_has_come(run: Run, redis: Redis) ->
     RequestBook(redis).fail(begin(redis, "ended"), ExchangeUnavailable("bingx", "bingx does not answer"))
     code, out, err = run("request", "cancel", "waits", "runs", "ended", "nobody")
     assert code == 3
-    assert out == "waits: cancelled\nruns: its worker ends it at the next page\nended: had ended before, failed\n"
+    assert out == "waits: cancelled\nruns: cancelled\nended: had ended before, failed\n"
     assert "knows no request 'nobody'" in err
     assert queue_of("bingx", redis).job_ids == ["runs-t1", "ended-t1"]
 

@@ -45,10 +45,7 @@ def test_patterns_and_timeframes_are_those_of_the_code() -> None:
 def test_fields_of_the_record_are_those_of_the_code() -> None:
     spelled = {"request": "args", "failure": "error"}
     known = {spelled.get(name, name) for name in requests.RequestStatus.__struct_fields__}
-    assert {name_of(row) for row in table_after("The first turn of a request opens its record")} == known | {
-        "stalls",
-        "cancel",
-    }
+    assert {name_of(row) for row in table_after("The first turn of a request opens its record")} == known | {"stalls"}
 
 
 def test_the_record_holds_no_field_that_the_page_does_not_name(redis: Redis) -> None:

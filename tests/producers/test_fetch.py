@@ -155,7 +155,7 @@ def test_time_that_is_over_leaves_what_has_arrived_and_takes_back_the_rest(redis
     assert "not complete in time: 2 candles in 1 pages so far" in str(result.errors[str(BTC)])
     status = RequestBook(redis).status(worker.served[0])
     assert status is not None
-    assert status.state == "running"  # its worker ends it at its next step
+    assert status.state == "cancelled"
 
 
 def test_pages_that_do_not_join_are_an_error(redis: Redis) -> None:

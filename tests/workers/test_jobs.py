@@ -1,5 +1,7 @@
 """A worker's turns against stand-in exchanges and a real server, in this process."""
 
+from typing import Any
+
 import pytest
 from redis import Redis
 from rq import Queue
@@ -8,6 +10,7 @@ from rq.serializers import JSONSerializer
 from bus import keys
 from bus.queue import enqueue_turn
 from bus.requests import RequestBook
+from bus.streams import Published, Publisher
 from candlebus.sandbox import Sandbox
 from producers.client import Producer
 from tests.workers.turns import BTC, Work, error_of
@@ -106,6 +109,28 @@ def test_a_cancelled_request_is_not_fetched(redis: Redis, sandbox: Sandbox, work
     work()
     assert pending.status().state == "cancelled"
     assert sandbox.stats("bingx").requests == before
+
+
+def test_a_request_that_is_cancelled_in_a_turn_and_asked_again_goes_on_where_it_stood(
+    redis: Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=3 * 1440)
+    publish, outcomes = Publisher.publish, list[str]()
+
+    def cancelled_after_the_first(publisher: Publisher, *page: Any, **counts: Any) -> Published:
+        found = publish(publisher, *page, **counts)
+        outcomes.append(found.outcome)
+        if len(outcomes) == 1:
+            assert pending.cancel() == "cancelled"
+            assert Producer(redis).enqueue(f"bingx:{BTC}", "1m", limit=3 * 1440, request_id=pending.id).is_ours
+        return found
+
+    monkeypatch.setattr(Publisher, "publish", cancelled_after_the_first)
+    work()
+    assert outcomes == ["published"] * 3
+    assert (pending.status().state, pending.status().attempt) == ("done", 2)
+    pending.collector.advance()
+    assert [batch.page for batch in pending.collector.batches] == [0, 1, 2]
 
 
 def test_the_round_trips_of_one_series_overlap(redis: Redis, sandbox: Sandbox, work: Work) -> None:

@@ -9,11 +9,7 @@ from edit_script import edit_script
 from bus.streams import Published, Publisher
 from workers.lease import HeldLease
 
-edit_script(
-    "publish",
-    "if fence ~= ARGV[2] or known[2] ~= 'running' then return {'fenced', tonumber(known[1] or '0')} end",
-    "",
-)
+edit_script("publish", "if fence ~= ARGV[2] or known[2] ~= 'running' then", "if false then")
 # The checkpoint is a second guard behind the fence: alone, the fence's absence changes nothing that is stored.
 edit_script("publish", "if tonumber(ARGV[4]) <= checkpoint then return {'duplicate', checkpoint} end", "")
 edit_script("publish", "if tonumber(ARGV[3]) ~= checkpoint then return {'gap', checkpoint} end", "")
