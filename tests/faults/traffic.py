@@ -12,20 +12,23 @@ from bus.connection import connect
 from bus.errors import BusError
 from bus.requests import RequestBook, RequestStatus
 from bus.timeframes import TIMEFRAMES
-from producers.client import Producer
+from producers.client import Pending, Producer
 
 FRAME: Final = TIMEFRAMES["1m"]
 #: Candles of a request: five pages of the harness's.
 SLOTS: Final = 300
 LIVE_SLOTS: Final = 30
 _LIVE_EVERY_S: Final = 1.5
+#: One of so many requests is cancelled in the middle, and asked again.
+_CANCEL_EVERY: Final = 10
 _LOOK_S: Final = 0.1
 
 
 class Asked(msgspec.Struct, kw_only=True):
     """A request as the harness knows it; ``since_ms`` inclusive, ``until_ms`` exclusive.
 
-    A live one asks for the last ``limit`` candles instead, up to whichever has closed.
+    A live one asks for the last ``limit`` candles instead, up to whichever has closed. One that is to be cancelled is
+    once it has a page.
     """
 
     request_id: str
@@ -35,6 +38,7 @@ class Asked(msgspec.Struct, kw_only=True):
     limit: int | None = None
     is_accepted: bool = False
     is_done: bool = False
+    is_to_cancel: bool = False
 
 
 class Traffic:
@@ -42,7 +46,7 @@ class Traffic:
 
     Attributes:
         asked: Everything that was asked since the beginning, by request id.
-        failures: How often a request failed, by the kind of its error; it was asked again each time.
+        failures: How often a request failed, by the kind of its error, or was cancelled; it was asked again each time.
         troubles: What a client must never see.
         forgotten: How often the server did not know a request any more.
     """
@@ -122,8 +126,11 @@ class Traffic:
                 self.forgotten += 1
                 one.is_accepted = False
             elif status is not None and status.has_ended:
-                self.failures[f"{status.state}: {type(status.error).__name__}"] += 1
+                self.failures[f"failed: {type(status.error).__name__}" if status.error else status.state] += 1
                 one.is_accepted = False
+            elif status is not None and one.is_to_cancel and status.pages:
+                one.is_to_cancel = False
+                Pending(self._client, status.request, is_ours=True).cancel()
             if not one.is_done and not one.is_accepted:
                 self._ask(one)
 
@@ -154,7 +161,9 @@ class Traffic:
         until_ms = since_ms + SLOTS * FRAME.duration_ms
         request_id = f"{self._name}-{len(self.asked)}"
         self._next_ms[series] = until_ms
-        self._add(Asked(request_id=request_id, series=series, since_ms=since_ms, until_ms=until_ms))
+        asked = Asked(request_id=request_id, series=series, since_ms=since_ms, until_ms=until_ms)
+        asked.is_to_cancel = len(self.asked) % _CANCEL_EVERY == 0
+        self._add(asked)
 
     def _ask_live(self) -> None:
         self._live_at = time.monotonic() + _LIVE_EVERY_S
