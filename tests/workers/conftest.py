@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,11 +13,15 @@ from bus.connection import connect
 from bus.groups import GroupBook
 from bus.messages import Group
 from bus.settings import Settings
+from candlebus import CcxtClient
 from candlebus.sandbox import Sandbox
 from tests.faults.preload import Preload
 from tests.faults.server import ServerUnderTest
 from tests.workers.aligner_helpers import SERIES
+from tests.workers.exchange_fakes import FakeTime
+from tests.workers.stage import BEGAN_MS, Opened, Stage
 from tests.workers.turns import Work
+from workers.client_pace import SteadyClock
 from workers.desk import Desk
 from workers.worker import ExchangeWorker
 
@@ -79,3 +84,27 @@ def work(redis: Redis, server: str, sandbox: Sandbox) -> Iterator[Work]:
 def group(redis: Redis) -> Group:
     """A group of two series, from the first minute on."""
     return GroupBook(redis).add("g", SERIES, "1m", start_ms=0)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Stand-ins for one client."""
+    time = FakeTime(BEGAN_MS)
+    with Sandbox(limit="off", omission_rate=0.02, clock=time.now_ms) as sandbox:
+        yield Stage(sandbox, time)
+
+
+@pytest.fixture
+def client(stage: Stage) -> Iterator[Opened]:
+    """Opens clients whose own clock may be off."""
+    opened: list[CcxtClient] = []
+
+    def open_client(name: str = "bingx", *, off_ms: int = 0, pace: Any = "conservative", url: str = "") -> CcxtClient:
+        clock = SteadyClock(lambda: stage.time.now_ms() + off_ms, stage.time.monotonic, stage.time.sleep)
+        urls = {name: url} if url else stage.sandbox.urls
+        opened.append(CcxtClient(name, settings=Settings(pace=pace, urls=urls), clock=clock))
+        return opened[-1]
+
+    yield open_client
+    for one in opened:
+        one.close()
