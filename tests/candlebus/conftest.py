@@ -1,8 +1,11 @@
 """The command line run in this process, over one bus that all its tests share."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,6 +17,7 @@ from bus.settings import Settings, child_environment
 from candlebus.cli import main
 from candlebus.sandbox import Sandbox
 from producers.client import workers_of
+from tests.candlebus.processes import Start
 from workers.supervisor import Supervisor
 
 
@@ -73,3 +77,28 @@ def on_bus(running_bus: RunningBus, monkeypatch: pytest.MonkeyPatch) -> RunningB
     """Commands of this test use the bus of these tests."""
     monkeypatch.setenv("CANDLEBUS_REDIS_URL", running_bus.url)
     return running_bus
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Stand-in exchanges of one test."""
+    with Sandbox() as stand_ins:
+        yield stand_ins
+
+
+@pytest.fixture
+def start(tmp_path: Path, sandbox: Sandbox) -> Iterator[Start]:
+    """Starts commands whose exchanges are stand-ins; whatever still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_one(*arguments: str, settings: Settings | None = None) -> "subprocess.Popen[str]":
+        env = child_environment(settings or Settings(pace="full", urls=sandbox.urls, home=tmp_path))
+        command = [sys.executable, "-P", "-m", "candlebus", *arguments]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, bufsize=1))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()

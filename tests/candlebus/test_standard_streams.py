@@ -4,7 +4,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,6 @@ from candlebus.sandbox import Sandbox
 from tests.candlebus.conftest import Run, RunningBus
 
 Shell = Callable[[str], "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as stand_ins:
-        yield stand_ins
 
 
 @pytest.fixture
