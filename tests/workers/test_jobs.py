@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.queue import enqueue_turn
@@ -13,7 +11,7 @@ from bus.requests import RequestBook
 from bus.streams import Published, Publisher
 from candlebus.sandbox import Sandbox
 from producers.client import Producer
-from tests.workers.turns import BTC, Work, error_of
+from tests.workers.turns import BTC, Work, ask_by_rq, error_of
 
 
 @pytest.mark.parametrize("exchange", ["bingx", "kucoinfutures"])
@@ -50,9 +48,7 @@ def test_the_same_asking_at_the_same_time_costs_one_fetch(redis: Redis, sandbox:
 
 
 def test_an_app_that_imports_nothing_of_ours_is_served(redis: Redis, work: Work) -> None:
-    queue = Queue("fetch.bingx", connection=redis, serializer=JSONSerializer)
-    asked = {"request_id": "app-1", "exchange": "bingx", "symbol": BTC, "timeframe": "1h", "limit": 24}
-    queue.enqueue("candlebus.fetch_candles", **asked)
+    ask_by_rq(redis, "app-1")
     work()
     done = RequestBook(redis).status("app-1")
     assert done is not None
@@ -93,9 +89,7 @@ def test_what_no_exchange_can_answer_fails_with_what_to_do(
 
 
 def test_a_request_in_the_wrong_queue_fails_with_the_reason(redis: Redis, work: Work) -> None:
-    queue = Queue("fetch.bingx", connection=redis, serializer=JSONSerializer)
-    asked = {"request_id": "lost", "exchange": "kucoinfutures", "symbol": BTC, "timeframe": "1h", "limit": 24}
-    queue.enqueue("candlebus.fetch_candles", **asked)
+    ask_by_rq(redis, "lost", "kucoinfutures")
     work()
     failed = RequestBook(redis).status("lost")
     assert failed is not None

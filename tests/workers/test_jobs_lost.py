@@ -5,15 +5,13 @@ from typing import Any
 import pytest
 import redis as redis_library
 from redis import Redis
-from rq import Queue
-from rq.serializers import JSONSerializer
 
 from bus import keys
 from bus.requests import Claim, RequestBook, RequestStatus
 from bus.settings import Settings
 from candlebus.sandbox import Sandbox
 from producers.client import Producer
-from tests.workers.turns import BTC, Work
+from tests.workers.turns import BTC, Work, ask_by_rq
 from workers.desk import Desk
 from workers.jobs import Jobs
 from workers.sweeper import put_back_overdue
@@ -94,9 +92,7 @@ def test_the_job_of_another_app_outlives_a_connection_that_breaks_before_it_is_c
         return claim(self, *arguments)
 
     monkeypatch.setattr(RequestBook, "claim", breaks)
-    queue = Queue("fetch.bingx", connection=redis, serializer=JSONSerializer)
-    asked = {"request_id": "app-1", "exchange": "bingx", "symbol": BTC, "timeframe": "1h", "limit": 24}
-    queue.enqueue("candlebus.fetch_candles", **asked)
+    ask_by_rq(redis, "app-1")
     work()
     done = RequestBook(redis).status("app-1")
     assert done is not None
