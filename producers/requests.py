@@ -50,9 +50,8 @@ def status_of(redis: Redis, request_id: str) -> RequestStatus:
     """
     status = RequestBook(redis).status(request_id) if NAME.fullmatch(request_id) else None
     if status is None:
-        raise RequestError(
-            f"the bus knows no request {printable(request_id, _LONGEST_SHOWN)!r}; an ended one for an hour"
-        )
+        shown = printable(request_id, _LONGEST_SHOWN)
+        raise RequestError(f"the bus knows no request {shown!r}; one that has ended is known for an hour")
     return status
 
 

@@ -28,20 +28,24 @@ def listed(exchanges: list[str], *, as_json: bool) -> int:
     for exchange in exchanges:
         registry.get(exchange)
     with shared_bus(load(), exchanges) as redis:
-        asked = exchanges or exchanges_of(redis, registry.names())
-        found = [one for exchange in asked for one in open_requests(redis, exchange)]
+        readable, damaged = _open(redis, exchanges or exchanges_of(redis, registry.names()))
         now_ms = RedisClock(redis).now_ms()
-    readable = [one for one in found if isinstance(one, RequestStatus)]
     if as_json:
         sys.stdout.writelines(_line(one) for one in readable)
     elif readable:
         show(sys.stdout, table_of("", _COLUMNS, [_cells(one, now_ms) for one in readable]))
     else:
         sys.stdout.write("no open requests\n")
-    damaged = [one for one in found if isinstance(one, DecodeError)]
     for error in damaged:
         say(str(error))
     return 3 if damaged else 0
+
+
+def _open(redis: Redis, exchanges: list[str]) -> tuple[list[RequestStatus], list[DecodeError]]:
+    """The open requests of these exchanges, and what is wrong with those that cannot be read."""
+    found = [one for exchange in exchanges for one in open_requests(redis, exchange)]
+    readable = [one for one in found if isinstance(one, RequestStatus)]
+    return readable, [one for one in found if isinstance(one, DecodeError)]
 
 
 def _line(status: RequestStatus) -> str:
@@ -114,27 +118,35 @@ def cancelled(request_ids: list[str], exchange: str | None) -> int:
     """End requests and say what became of each; the exit code: 3 where some could not be ended."""
     if bool(request_ids) == (exchange is not None):
         raise RequestError("name requests to cancel, or --all EXCHANGE; see: candlebus request list")
+    if exchange is not None:
+        return _all_cancelled(registry.get(exchange).facts.name)
     with shared_bus(load()) as redis:
-        wanted = request_ids if exchange is None else _open_ids(redis, exchange)
-        left = sum(not _cancelled(redis, one, is_only=len(request_ids) == 1) for one in wanted)
-    if exchange is not None and not wanted:
+        if len(request_ids) == 1:
+            _tell(request_ids[0], cancel(redis, request_ids[0]))
+            return 0
+        done = sum(_cancelled(redis, one) for one in request_ids)
+    return 0 if done == len(request_ids) else 3 if done else 1
+
+
+def _all_cancelled(exchange: str) -> int:
+    with shared_bus(load()) as redis:
+        readable, damaged = _open(redis, [exchange])
+        done = sum(_cancelled(redis, one.request.request_id) for one in readable)
+    for error in damaged:
+        say(str(error))
+    if not readable and not damaged:
         say(f"no open requests for {exchange}")
-    return 0 if not left else 3 if left < len(wanted) else 1
+    return 0 if done == len(readable) + len(damaged) else 3 if done else 1
 
 
-def _open_ids(redis: Redis, exchange: str) -> list[str]:
-    registry.get(exchange)
-    found = open_requests(redis, exchange)
-    return [one.request.request_id for one in found if isinstance(one, RequestStatus)]
-
-
-def _cancelled(redis: Redis, request_id: str, *, is_only: bool) -> bool:
+def _cancelled(redis: Redis, request_id: str) -> bool:
     try:
-        state = cancel(redis, request_id)
+        _tell(request_id, cancel(redis, request_id))
     except CandleBusError as error:
-        if is_only:
-            raise
         say(str(error))
         return False
-    sys.stdout.write(f"{request_id}: {state if state == 'cancelled' else f'had ended before, {state}'}\n")
     return True
+
+
+def _tell(request_id: str, state: str) -> None:
+    sys.stdout.write(f"{request_id}: {state if state == 'cancelled' else f'had ended before, {state}'}\n")

@@ -117,6 +117,16 @@ def test_all_of_an_exchange_are_cancelled_and_those_of_others_stay(run: Run, red
     assert json.loads(run("request", "list", "--json").out)["request_id"] == "c"
 
 
+def test_of_all_that_are_to_be_cancelled_one_that_is_damaged_is_told(run: Run, redis: Redis) -> None:
+    ask(redis, "whole")
+    ask(redis, "damaged")
+    redis.hset(keys.request("damaged"), "args", "{")
+    code, out, err = run("request", "cancel", "--all", "bingx")
+    assert (code, out) == (3, "whole: cancelled\n")
+    assert "candlebus:request:damaged cannot be read" in err
+    assert run("request", "cancel", "--all", "bingx").code == 1
+
+
 @pytest.mark.parametrize("arguments", [("r1", "--all", "bingx"), ("--all", "bingxx")])
 def test_what_to_cancel_must_be_said_in_one_way(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("request", "cancel", *arguments).code == 2
